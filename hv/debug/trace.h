@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DEBUG_TRACE_H
+#define DEBUG_TRACE_H
+
+/* Per-processor ring of fixed 32-byte records; always compiled, masked at run time. */
+
+#include <stdint.h>
+
+/* What a record says. Values are part of the trace format: append only. */
+enum trace_event_id {
+    TRACE_NONE,
+    TRACE_EXIT,      /* a = backend exit code, b = guest RIP */
+    TRACE_HYPERCALL, /* a = control word, b = result */
+    TRACE_MESSAGE,   /* a = message type, b = SINT */
+    TRACE_EVENT,     /* a = event flag number, b = SINT */
+    TRACE_DISPATCH,  /* a = partition id, b = result state and event */
+    TRACE_INJECT,    /* a = vector, b = type */
+    TRACE_INTERRUPT, /* a = physical vector */
+    TRACE_TIMER,     /* a = deadline TSC */
+    TRACE_VP_STATE,  /* a = old state, b = new state */
+    TRACE_PARTITION, /* a = partition id, b = new state */
+    TRACE_MSR,       /* a = MSR number (bit 32: write), b = value */
+    TRACE_EVENT_COUNT,
+};
+
+/* One record, 32 bytes. */
+struct trace_record {
+    uint64_t tsc;
+    uint32_t event; /* enum trace_event_id */
+    uint32_t vp;    /* low 16 bits VP index, high 16 bits partition id */
+    uint64_t a;
+    uint64_t b;
+};
+
+/* Mask of enabled events, bit per id; set from the boot option trace=. */
+extern uint64_t trace_mask;
+
+/* Writes a record into this processor's ring. */
+void trace_write(enum trace_event_id event, uint32_t vp, uint64_t a, uint64_t b);
+
+/* Writes a record if the event is enabled. */
+static inline void trace(enum trace_event_id event, uint32_t vp, uint64_t a, uint64_t b)
+{
+    if ((trace_mask >> event) & 1) {
+        trace_write(event, vp, a, b);
+    }
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXIT_EXIT_H
+#define EXIT_EXIT_H
+
+/*
+ * Where a backend's run loop hands its exits. The backend has copied RAX..R15, RIP, RFLAGS and the interrupt shadow into the
+ * VP (vp->regs), has put an event whose delivery the exit interrupted back into vp->pending_interruption, and writes all of it
+ * back before the next entry. Each function completes the instruction itself (advances RIP or leaves an event pending).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/lib/addr.h"
+#include "hv/lib/x86/x86_decode.h"
+#include "hv/partition/backend.h"
+#include "hv/partition/exit_record.h"
+
+struct vp;
+
+/* What the run loop does next: enter the guest again, or return `vp->run_status` to its caller. */
+enum exit_action {
+    EXIT_RESUME,
+    EXIT_LEAVE,
+};
+
+/* Instruction exits; the length is 0 when the processor gives none (decoded on demand). */
+enum exit_action exit_cpuid(struct vp *vp, uint8_t insn_length);
+enum exit_action exit_hypercall(struct vp *vp, uint8_t insn_length);
+enum exit_action exit_rdmsr(struct vp *vp, uint8_t insn_length);
+enum exit_action exit_wrmsr(struct vp *vp, uint8_t insn_length);
+enum exit_action exit_halt(struct vp *vp, uint8_t insn_length);
+enum exit_action exit_xsetbv(struct vp *vp, uint8_t insn_length);
+enum exit_action exit_pause(struct vp *vp, uint8_t insn_length);
+/* An instruction that is executed for the guest as a no-operation (INVD, WBINVD, ...). */
+enum exit_action exit_skip(struct vp *vp, enum x86_op op, uint8_t insn_length);
+/* An instruction that this partition does not have: #UD. */
+enum exit_action exit_undefined(struct vp *vp);
+
+enum exit_action exit_io(struct vp *vp, const struct exit_io *io);
+enum exit_action exit_memory(struct vp *vp, const struct exit_memory *access);
+
+/* An exception that the partition's intercept asked for. */
+enum exit_action exit_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error, uint64_t parameter);
+/* Triple fault. */
+enum exit_action exit_shutdown(struct vp *vp);
+/* A physical interrupt or NMI ended guest mode; it has been taken. */
+enum exit_action exit_interrupt(struct vp *vp);
+/* An exit that the backend does not expect: the partition is lost, never the machine. `code` is the backend's number. */
+enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Routes the exits of one instruction (CPUID, hypercall, MSR, HLT, XSETBV, ...) and of whole-machine events to the objects that
+ * answer them. Ports and memory are in exit_io.c and exit_memory.c.
+ */
+#include "hv/exit/exit.h"
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/debug/debug.h"
+#include "hv/exit/insn.h"
+#include "hv/hypercall/engine.h"
+#include "hv/lib/x86/x86_regs.h"
+#include "hv/partition/cpuid.h"
+#include "hv/partition/intercept.h"
+#include "hv/partition/msr.h"
+#include "hv/partition/partition.h"
+#include "hv/partition/vp.h"
+#include "hv/partition/vp_fpu.h"
+
+/* Ends the run loop; the VP's state says why. */
+static enum exit_action leave(struct vp *vp, enum vp_run_status status)
+{
+    vp->run_status = status;
+    return EXIT_LEAVE;
+}
+
+/* After an intercept message was written: the root has the word. */
+static enum exit_action leave_for_root(struct vp *vp)
+{
+    return leave(vp, VP_RUN_INTERCEPT);
+}
+
+enum exit_action exit_cpuid(struct vp *vp, uint8_t insn_length)
+{
+    uint64_t *gpr = vp->regs.gpr;
+    uint32_t result[4];
+
+    if (vp->partition->intercepts_cpuid_all) {
+        intercept_cpuid(vp, insn_length_of(vp, X86_OP_CPUID, insn_length));
+        return leave_for_root(vp);
+    }
+    if (!insn_complete(vp, X86_OP_CPUID, insn_length)) {
+        return EXIT_RESUME;
+    }
+    cpuid_query(vp, (uint32_t)gpr[VP_RAX], (uint32_t)gpr[VP_RCX], result);
+    gpr[VP_RAX] = result[0];
+    gpr[VP_RBX] = result[1];
+    gpr[VP_RCX] = result[2];
+    gpr[VP_RDX] = result[3];
+    return EXIT_RESUME;
+}
+
+enum exit_action exit_hypercall(struct vp *vp, uint8_t insn_length)
+{
+    struct vp_paging_state paging;
+    uint8_t length = insn_length_of(vp, backend->hypercall_op, insn_length);
+
+    backend->get_paging(vp, &paging);
+    /* TLFS, Hypercall Interface: from CPL 0 of protected or long mode only, and once the guest has set the interface up. */
+    if (paging.cpl != 0 || !(paging.cr0 & X86_CR0_PE) || (paging.rflags & X86_RFLAGS_VM) ||
+        !msr_hypercall_is_enabled(vp->partition)) {
+        return exit_undefined(vp);
+    }
+    if (length == 0) {
+        return EXIT_RESUME;
+    }
+    if (hypercall_execute(vp)) {
+        vp_advance(vp, length);
+    } else {
+        irq_window(); /* a long call goes on at the next entry; interrupts come in between */
+    }
+    return EXIT_RESUME;
+}
+
+/* What follows an MSR access that the policy did not simply answer. */
+static enum exit_action finish_msr(struct vp *vp, enum msr_result result, bool is_write, uint8_t length)
+{
+    switch (result) {
+    case MSR_OK:
+        vp_advance(vp, length);
+        break;
+    case MSR_FAULT:
+        vp_inject_gp(vp);
+        break;
+    case MSR_INTERCEPT:
+        intercept_msr(vp, is_write, length);
+        return leave_for_root(vp);
+    }
+    /* Reading the guest-idle MSR or writing a reset stops the VP: the run loop's caller must see it. */
+    if (vp->activity != VP_ACTIVE && !vp_has_work(vp)) {
+        return leave(vp, VP_RUN_BLOCKED);
+    }
+    return EXIT_RESUME;
+}
+
+enum exit_action exit_rdmsr(struct vp *vp, uint8_t insn_length)
+{
+    uint8_t length = insn_length_of(vp, X86_OP_RDMSR, insn_length);
+    uint64_t value = 0;
+    enum msr_result result;
+
+    if (length == 0) {
+        return EXIT_RESUME;
+    }
+    result = msr_read(vp, (uint32_t)vp->regs.gpr[VP_RCX], &value);
+    if (result == MSR_OK) {
+        vp->regs.gpr[VP_RAX] = (uint32_t)value;
+        vp->regs.gpr[VP_RDX] = value >> 32;
+    }
+    return finish_msr(vp, result, false, length);
+}
+
+enum exit_action exit_wrmsr(struct vp *vp, uint8_t insn_length)
+{
+    uint8_t length = insn_length_of(vp, X86_OP_WRMSR, insn_length);
+    uint64_t value = (uint32_t)vp->regs.gpr[VP_RAX] | vp->regs.gpr[VP_RDX] << 32;
+
+    if (length == 0) {
+        return EXIT_RESUME;
+    }
+    return finish_msr(vp, msr_write(vp, (uint32_t)vp->regs.gpr[VP_RCX], value), true, length);
+}
+
+enum exit_action exit_halt(struct vp *vp, uint8_t insn_length)
+{
+    if (!insn_complete(vp, X86_OP_HLT, insn_length)) {
+        return EXIT_RESUME;
+    }
+    vp->activity = VP_HALTED;
+    if (vp_has_work(vp)) {
+        vp->activity = VP_ACTIVE;
+        return EXIT_RESUME;
+    }
+    return leave(vp, VP_RUN_BLOCKED);
+}
+
+enum exit_action exit_xsetbv(struct vp *vp, uint8_t insn_length)
+{
+    uint64_t value = (uint32_t)vp->regs.gpr[VP_RAX] | vp->regs.gpr[VP_RDX] << 32;
+    uint8_t length = insn_length_of(vp, X86_OP_XSETBV, insn_length);
+
+    if (length == 0) {
+        return EXIT_RESUME;
+    }
+    if (vp_cpl(vp) != 0 || (uint32_t)vp->regs.gpr[VP_RCX] != 0 || !cpuid_xcr0_is_valid(vp, value)) {
+        vp_inject_gp(vp);
+        return EXIT_RESUME;
+    }
+    vp_fpu_set_xcr0(vp, value);
+    vp_advance(vp, length);
+    return EXIT_RESUME;
+}
+
+enum exit_action exit_pause(struct vp *vp, uint8_t insn_length)
+{
+    if (!insn_complete(vp, X86_OP_PAUSE, insn_length) || vp->is_root) {
+        return EXIT_RESUME;
+    }
+    return leave(vp, VP_RUN_INTERRUPT); /* a spinning child gives its processor back: the root may dispatch the lock holder */
+}
+
+enum exit_action exit_skip(struct vp *vp, enum x86_op op, uint8_t insn_length)
+{
+    (void)!insn_complete(vp, op, insn_length);
+    return EXIT_RESUME;
+}
+
+enum exit_action exit_undefined(struct vp *vp)
+{
+    vp_inject_exception(vp, X86_VECTOR_UD, false, 0);
+    return EXIT_RESUME;
+}
+
+enum exit_action exit_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error, uint64_t parameter)
+{
+    intercept_exception(vp, vector, has_error, error, parameter);
+    return leave_for_root(vp);
+}
+
+enum exit_action exit_shutdown(struct vp *vp)
+{
+    if (vp->is_root) {
+        panic("the root partition's VP %u took a triple fault at RIP %lx", vp->index, vp->regs.rip);
+    }
+    intercept_unrecoverable(vp);
+    return leave_for_root(vp);
+}
+
+enum exit_action exit_interrupt(struct vp *vp)
+{
+    const struct vp *root = cpu_this()->root_vp;
+
+    /* A child gives way when the interrupt, or the kick, was for the root VP of this processor. */
+    if (vp->is_root || root == NULL || atomic_load_explicit(&root->requests, memory_order_relaxed) == 0) {
+        return EXIT_RESUME;
+    }
+    return leave(vp, VP_RUN_INTERRUPT);
+}
+
+enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what)
+{
+    struct vp_paging_state paging;
+
+    backend->get_paging(vp, &paging);
+    log_line("partition %lu VP %u: cannot go on: %s (exit %lx)", vp->partition->id, vp->index, what, code);
+    log_line("  RIP %lx RSP %lx RFLAGS %lx CR0 %lx CR3 %lx CR4 %lx EFER %lx CPL %u", vp->regs.rip,
+             vp->regs.gpr[VP_RSP], vp->regs.rflags, paging.cr0, paging.cr3, paging.cr4, paging.efer, paging.cpl);
+    if (vp->is_root) {
+        panic("the root partition cannot go on: %s", what);
+    }
+    partition_fail(vp->partition, what);
+    intercept_unrecoverable(vp);
+    return leave_for_root(vp);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PARTITION_BACKEND_H
+#define PARTITION_BACKEND_H
+
+/*
+ * What a CPU backend (svm/, vmx/, tests/sim, tests/uc) provides. Exits go up by direct call from the backend's run loop to
+ * hv/exit/exit.h; only cold state goes down through this table.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/abi/hv_register.h"
+#include "hv/abi/hv_status.h"
+#include "hv/lib/compiler.h"
+#include "hv/lib/x86/x86_decode.h"
+#include "hv/lib/x86/x86_regs.h"
+
+struct vp;
+struct gpa_format;
+
+/* Why the run loop came back to its caller. */
+enum vp_run_status {
+    VP_RUN_INTERRUPT,  /* a physical interrupt was taken; look for work and run again */
+    VP_RUN_BLOCKED,    /* halted, guest idle or waiting for SIPI: nothing to run until something is pending */
+    VP_RUN_INTERCEPT,  /* a message lies in the intercept page; the VP is intercept-suspended */
+    VP_RUN_SUSPENDED,  /* an explicit or dispatch suspend was seen */
+    VP_RUN_FAILED,     /* the backend cannot run this state any more; the partition is lost (already logged) */
+};
+
+/* Capabilities that common code asks for; never the vendor. */
+struct backend_features {
+    bool has_next_rip;      /* exits carry the instruction length */
+    bool has_decode_assist; /* memory exits carry instruction bytes */
+    uint32_t tlb_tag_count; /* ASIDs or VPIDs */
+};
+
+/* The memory-management registers that a guest page walk needs. */
+struct vp_paging_state {
+    uint64_t cr0, cr3, cr4, efer, rflags;
+    uint8_t cpl;
+    uint64_t pae_pdpte[4]; /* unused with nested paging on AMD; valid when has_pdptes */
+    bool has_pdptes;
+};
+
+/* One CPU backend. All functions: interrupts off. "Own VP" means the VP is not in guest mode anywhere. */
+struct cpu_backend {
+    const char *name;                       /* "AMD-V", "VT-x", "sim" */
+    struct gpa_format *gpa_format;
+    struct backend_features *features;
+    uint8_t hypercall_instruction[3];       /* VMMCALL or VMCALL */
+    enum x86_op hypercall_op;               /* the same for the decoder */
+
+    /* Can this machine serve? If not, `why` gets one clear sentence naming what is missing. Boot processor, once. */
+    bool (*probe)(char *why, size_t size);
+    /* Boot processor, once, after probe(): shared tables. False: out of memory. */
+    bool (*init)(void);
+    /* Turns virtualisation on for this processor. False: this processor cannot (logged). */
+    bool (*enable_processor)(void);
+
+    /* Makes the backend's part of a VP (vp->backend); pages come from the partition's deposit (part_page_alloc). */
+    hv_status_t (*vp_create)(struct vp *vp);
+    void (*vp_destroy)(struct vp *vp);
+    /* Architectural reset state: power_on false means INIT (keeps FPU). vp->regs included. */
+    void (*vp_reset)(struct vp *vp, bool power_on);
+
+    /* Runs the VP on this processor until something in enum vp_run_status happens. */
+    enum vp_run_status (*vp_run)(struct vp *vp);
+
+    /*
+     * Architectural registers that are not in vp->regs, by ABI name: CRs, DR6/7, segments, tables, EFER, SYSENTER, STAR, LSTAR,
+     * CSTAR, SFMASK, KERNEL_GS, PAT, TSC, TSC_AUX, DEBUGCTL, ... HV_STATUS_INVALID_PARAMETER: not a name of the backend's;
+     * HV_STATUS_INVALID_REGISTER_VALUE: value refused. Own VP.
+     */
+    hv_status_t (*get_register)(struct vp *vp, uint32_t name, union hv_register_value *value);
+    hv_status_t (*set_register)(struct vp *vp, uint32_t name, const union hv_register_value *value);
+
+    /* Paging registers in one go. Own VP or from within its exit. */
+    void (*get_paging)(struct vp *vp, struct vp_paging_state *state);
+    /* TSC that the guest would read now. */
+    uint64_t (*guest_tsc)(struct vp *vp);
+    /* The intercept maps of the VP's partition changed (exceptions, MSRs, ...); applied before its next entry. */
+    void (*intercepts_changed)(struct vp *vp);
+};
+
+/* The backend this machine uses; null until backend_select() succeeded. */
+extern const struct cpu_backend *backend;
+
+/* Picks and initialises the backend by CPUID and feature MSRs; false with a sentence in `why`. */
+MUST_CHECK bool backend_select(char *why, size_t size);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "hv/partition/gpa_access.h"
+
+#include <stdatomic.h>
+
+#include "hv/cpu/cpu.h"
+#include "hv/lib/range.h"
+#include "hv/mem/mem.h"
+#include "hv/partition/gpa_space.h"
+#include "hv/partition/page_owner.h"
+#include "hv/partition/partition.h"
+
+/*
+ * The hypervisor's copies to and from guest memory, page by page. Not here: guest page tables (hv/lib/x86) and overlay contents.
+ *
+ * While a page is being touched, this processor counts as being in guest mode on the space: whoever unmaps the page meanwhile
+ * waits in cpu_quiesce_space() until the copy is over, exactly as for a guest that still has the translation. It is set under
+ * the space's lock, so the translation cannot be older than the change that is waited for, and no lock is held during the copy.
+ */
+
+struct access {
+    struct cpu *cpu;
+    const void *former_space;
+    uint8_t GUEST *bytes;
+};
+
+static bool access_begin(struct access *access, struct partition *partition, gpa_t address, uint32_t rights)
+{
+    struct gpa_space *space = &partition->space;
+    struct gpa_mapping mapping;
+    bool is_allowed;
+
+    spin_lock(&space->lock);
+    mapping = gpa_lookup_locked(space, address);
+    is_allowed = mapping.state == GPA_MAPPED && (mapping.rights & rights) == rights &&
+                 page_owner_of(mapping.address) != PAGE_OWNER_NOT_RAM;
+    if (is_allowed) {
+        access->cpu = cpu_this();
+        access->former_space = atomic_load_explicit(&access->cpu->guest_space, memory_order_relaxed);
+        atomic_store_explicit(&access->cpu->guest_space, space, memory_order_seq_cst);
+    }
+    spin_unlock(&space->lock);
+    if (is_allowed) {
+        access->bytes = GUEST_CAST(uint8_t GUEST *, mem_from_spa(mapping.address));
+    }
+    return is_allowed;
+}
+
+static void access_end(const struct access *access)
+{
+    atomic_store_explicit(&access->cpu->guest_space, access->former_space, memory_order_release);
+}
+
+/*
+ * The copies are volatile and of whole qwords where both sides allow: the compiler can neither read a byte twice nor tear a
+ * value that the guest writes in one piece.
+ */
+static void copy_volatile(volatile uint8_t *to, const volatile uint8_t *from, size_t bytes)
+{
+    size_t done = 0;
+
+    if ((((uintptr_t)to | (uintptr_t)from) & 7u) == 0) {
+        for (; bytes - done >= 8; done += 8) {
+            *(volatile uint64_t *)(volatile void *)(to + done) =
+                *(const volatile uint64_t *)(const volatile void *)(from + done);
+        }
+    }
+    if ((((uintptr_t)(to + done) | (uintptr_t)(from + done)) & 3u) == 0) {
+        for (; bytes - done >= 4; done += 4) {
+            *(volatile uint32_t *)(volatile void *)(to + done) =
+                *(const volatile uint32_t *)(const volatile void *)(from + done);
+        }
+    }
+    for (; done < bytes; done++) {
+        to[done] = from[done];
+    }
+}
+
+static size_t bytes_in_page(gpa_t address, size_t bytes)
+{
+    return min_size(bytes, (size_t)(PAGE_SIZE - gpa_offset(address)));
+}
+
+bool gpa_read(struct partition *partition, gpa_t address, void *to, size_t bytes)
+{
+    if (!range_is_valid(address.value, bytes)) {
+        return false;
+    }
+    for (size_t done = 0; done < bytes;) {
+        gpa_t at = gpa_add(address, done);
+        size_t piece = bytes_in_page(at, bytes - done);
+        struct access access;
+
+        if (!access_begin(&access, partition, at, GPA_READ)) {
+            return false;
+        }
+        copy_volatile((uint8_t *)to + done, GUEST_CAST(uint8_t *, access.bytes), piece);
+        access_end(&access);
+        done += piece;
+    }
+    return true;
+}
+
+bool gpa_write(struct partition *partition, gpa_t address, const void *from, size_t bytes)
+{
+    if (!range_is_valid(address.value, bytes)) {
+        return false;
+    }
+    for (size_t done = 0; done < bytes;) {
+        gpa_t at = gpa_add(address, done);
+        size_t piece = bytes_in_page(at, bytes - done);
+        struct access access;
+
+        if (!access_begin(&access, partition, at, GPA_READ | GPA_WRITE)) {
+            return false;
+        }
+        copy_volatile(GUEST_CAST(uint8_t *, access.bytes), (const uint8_t *)from + done, piece);
+        access_end(&access);
+        done += piece;
+    }
+    return true;
+}
+
+bool gpa_is_writable(struct partition *partition, gpa_t address, size_t bytes)
+{
+    if (!range_is_valid(address.value, bytes)) {
+        return false;
+    }
+    for (size_t done = 0; done < bytes;) {
+        gpa_t at = gpa_add(address, done);
+        struct access access;
+
+        if (!access_begin(&access, partition, at, GPA_READ | GPA_WRITE)) {
+            return false;
+        }
+        access_end(&access);
+        done += bytes_in_page(at, bytes - done);
+    }
+    return true;
+}
+
+bool gpa_compare_exchange(struct partition *partition, gpa_t address, uint32_t size, uint64_t expected, uint64_t desired,
+                          bool *exchanged)
+{
+    struct access access;
+
+    if ((size != 4 && size != 8) || !is_aligned_u64(address.value, size)) {
+        return false;
+    }
+    if (!access_begin(&access, partition, address, GPA_READ | GPA_WRITE)) {
+        return false;
+    }
+    if (size == 8) {
+        uint64_t old = expected;
+
+        *exchanged = __atomic_compare_exchange_n(GUEST_CAST(uint64_t *, access.bytes), &old, desired, false,
+                                                 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    } else {
+        uint32_t old = (uint32_t)expected;
+
+        *exchanged = __atomic_compare_exchange_n(GUEST_CAST(uint32_t *, access.bytes), &old, (uint32_t)desired, false,
+                                                 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+    access_end(&access);
+    return true;
+}

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Architectural and model-specific MSRs by policy tables. Processor state goes to the backend by register name; a
+ * child's MTRRs and switches are stored values; what operating systems touch without looking reads as harmless. The
+ * root reaches the listed MSRs of the machine: none of them can change or reveal memory that is not its own, or take
+ * the processor away.
+ */
+#include "hv/partition/msr_arch.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hv/cpu/safe.h"
+#include "hv/lib/str.h"
+#include "hv/lib/x86/x86_regs.h"
+#include "hv/partition/backend.h"
+#include "hv/partition/cpuid.h"
+#include "hv/partition/cpuid_policy.h"
+#include "hv/partition/partition.h"
+#include "hv/partition/reftime.h"
+#include "hv/partition/vp.h"
+#include "hv/time/time.h"
+
+/* How an MSR of the table behaves. */
+enum rule_kind {
+    RULE_REGISTER,   /* the backend's register `value` */
+    RULE_ADDRESS,    /* the same, canonical addresses only */
+    RULE_CONSTANT,   /* reads `value`, writes are dropped */
+    RULE_READ_ONLY,  /* reads `value`, writes fault */
+    RULE_WRITE_ONLY, /* reads fault, writes are dropped */
+};
+
+/* Whose processors have an MSR. */
+enum rule_vendor {
+    VENDOR_ANY,
+    VENDOR_AMD,
+    VENDOR_INTEL,
+};
+
+/* A range of MSRs with one behaviour. */
+struct msr_rule {
+    uint32_t first, last;
+    enum rule_kind kind;
+    enum rule_vendor vendor;
+    uint64_t value;
+};
+
+/* LFENCE is serialising (DE_CFG): so it is whenever the processor says so by CPUID, and guests only want to read it
+ * back. */
+#define DE_CFG_LFENCE_SERIALISES  0x2u
+#define HWCR_TSC_FREQUENCY_SELECT (UINT64_C(1) << 24)
+/* HWCR bits that a child may set and read back: nothing depends on them. */
+#define HWCR_STORED               (UINT64_C(1) << 18)
+
+/* Processor state, in every partition. */
+static const struct msr_rule state_rules[] = {
+    {X86_MSR_SYSENTER_CS, X86_MSR_SYSENTER_CS, RULE_REGISTER, VENDOR_ANY, HvX64RegisterSysenterCs},
+    {X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_ESP, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterSysenterEsp},
+    {X86_MSR_SYSENTER_EIP, X86_MSR_SYSENTER_EIP, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterSysenterEip},
+    {X86_MSR_STAR, X86_MSR_STAR, RULE_REGISTER, VENDOR_ANY, HvX64RegisterStar},
+    {X86_MSR_LSTAR, X86_MSR_LSTAR, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterLstar},
+    {X86_MSR_CSTAR, X86_MSR_CSTAR, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterCstar},
+    {X86_MSR_SFMASK, X86_MSR_SFMASK, RULE_REGISTER, VENDOR_ANY, HvX64RegisterSfmask},
+    {X86_MSR_KERNEL_GS_BASE, X86_MSR_KERNEL_GS_BASE, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterKernelGsBase},
+    {X86_MSR_TSC_AUX, X86_MSR_TSC_AUX, RULE_REGISTER, VENDOR_ANY, HvX64RegisterTscAux},
+    {X86_MSR_FEATURE_CONTROL, X86_MSR_FEATURE_CONTROL, RULE_READ_ONLY, VENDOR_INTEL, X86_FEATURE_CONTROL_LOCK},
+    {X86_MSR_VM_CR, X86_MSR_VM_CR, RULE_READ_ONLY, VENDOR_AMD, X86_VM_CR_SVMDIS | X86_VM_CR_LOCK},
+    /* Microcode is the hypervisor's; updates name a linear address that is not the hypervisor's to read. */
+    {X86_MSR_BIOS_UPDT_TRIG, X86_MSR_BIOS_UPDT_TRIG, RULE_WRITE_ONLY, VENDOR_INTEL, 0},
+    {X86_MSR_AMD_PATCH_LOADER, X86_MSR_AMD_PATCH_LOADER, RULE_WRITE_ONLY, VENDOR_AMD, 0},
+    {X86_MSR_AMD_DE_CFG, X86_MSR_AMD_DE_CFG, RULE_CONSTANT, VENDOR_AMD, DE_CFG_LFENCE_SERIALISES},
+};
+
+/* What operating systems read, and some write, without asking first; in children. */
+static const struct msr_rule child_rules[] = {
+    {X86_MSR_PLATFORM_ID, X86_MSR_PLATFORM_ID, RULE_READ_ONLY, VENDOR_INTEL, 0},
+    {X86_MSR_EBL_CR_POWERON, X86_MSR_EBL_CR_POWERON, RULE_CONSTANT, VENDOR_INTEL, 0},
+    {X86_MSR_BIOS_SIGN_ID, X86_MSR_BIOS_SIGN_ID, RULE_CONSTANT, VENDOR_ANY, 0},
+    {X86_MSR_FSB_FREQ, X86_MSR_PLATFORM_INFO, RULE_READ_ONLY, VENDOR_INTEL, 0},
+    /* No machine-check banks, hence none of their registers. */
+    {X86_MSR_MCG_CAP, X86_MSR_MCG_CAP, RULE_READ_ONLY, VENDOR_ANY, 0},
+    {X86_MSR_MCG_STATUS, X86_MSR_MCG_STATUS, RULE_CONSTANT, VENDOR_ANY, 0},
+    {X86_MSR_PERF_STATUS, X86_MSR_PERF_CTL, RULE_CONSTANT, VENDOR_INTEL, 0},
+    {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, RULE_CONSTANT, VENDOR_ANY, 0},
+    {X86_MSR_AMD_SYSCFG, X86_MSR_AMD_SYSCFG, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_IORR_BASE0, X86_MSR_AMD_TOP_MEM, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_TOP_MEM2, X86_MSR_AMD_TOP_MEM2, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_NB_CFG, X86_MSR_AMD_NB_CFG, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_INT_PENDING, X86_MSR_AMD_INT_PENDING, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_MMIO_CONF_BASE, X86_MSR_AMD_MMIO_CONF_BASE, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_SMM_ADDR, X86_MSR_SMM_MASK, RULE_READ_ONLY, VENDOR_AMD, 0},
+    {X86_MSR_AMD_OSVW_ID_LENGTH, X86_MSR_AMD_OSVW_STATUS, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_CPUID_FEATURES_7, X86_MSR_AMD_CPUID_EXT_FEATURES, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_LS_CFG, X86_MSR_AMD_DC_CFG, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_AMD_BU_CFG2, X86_MSR_AMD_BU_CFG2, RULE_CONSTANT, VENDOR_AMD, 0},
+};
+
+/* What the root may do with an MSR of the machine. */
+enum hardware_access {
+    HARDWARE_READ,      /* writes fault */
+    HARDWARE_READ_DROP, /* writes are dropped */
+    HARDWARE_WRITE,     /* both */
+};
+
+/* A range of the machine's MSRs. */
+struct hardware_rule {
+    uint32_t first, last;
+    enum hardware_access access;
+};
+
+#define MSR_PKG_CST_CONFIG     0x000000e2u
+#define MSR_RAPL_LAST          0x0000064fu
+#define MSR_HWP_LAST           0x00000777u
+#define MSR_AMD_MC4_MISC_FIRST 0xc0000408u
+#define MSR_AMD_MC4_MISC_LAST  0xc000040au
+#define MSR_AMD_SMCA_FIRST     0xc0002000u
+#define MSR_AMD_SMCA_LAST      0xc00023ffu
+#define MSR_AMD_MC_MASK_LAST   0xc001004au
+#define MSR_AMD_PSTATE_LAST    0xc001006bu
+#define MSR_AMD_RAPL_FIRST     0xc0010299u
+#define MSR_AMD_RAPL_LAST      0xc001029bu
+#define MSR_AMD_CPPC_FIRST     0xc00102b0u
+#define MSR_AMD_CPPC_LAST      0xc00102b4u
+
+static const struct hardware_rule hardware_rules[] = {
+    {X86_MSR_P5_MC_ADDR, X86_MSR_P5_MC_TYPE, HARDWARE_READ},
+    {X86_MSR_PLATFORM_ID, X86_MSR_PLATFORM_ID, HARDWARE_READ},
+    {X86_MSR_EBL_CR_POWERON, X86_MSR_EBL_CR_POWERON, HARDWARE_READ_DROP},
+    {X86_MSR_BIOS_SIGN_ID, X86_MSR_BIOS_SIGN_ID, HARDWARE_WRITE},
+    {X86_MSR_FSB_FREQ, X86_MSR_PLATFORM_INFO, HARDWARE_READ},
+    {MSR_PKG_CST_CONFIG, MSR_PKG_CST_CONFIG, HARDWARE_READ_DROP},
+    {X86_MSR_MTRRCAP, X86_MSR_MTRRCAP, HARDWARE_READ},
+    {X86_MSR_MCG_CAP, X86_MSR_MCG_CTL, HARDWARE_WRITE},
+    {X86_MSR_PERF_STATUS, X86_MSR_THERM_STATUS, HARDWARE_WRITE},
+    {X86_MSR_MISC_ENABLE, X86_MSR_MISC_ENABLE, HARDWARE_READ_DROP},
+    {X86_MSR_TEMPERATURE_TARGET, X86_MSR_TEMPERATURE_TARGET, HARDWARE_READ},
+    {X86_MSR_ENERGY_PERF_BIAS, X86_MSR_PACKAGE_THERM_STATUS + 1, HARDWARE_WRITE},
+    {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, HARDWARE_READ_DROP},
+    {X86_MSR_MTRR_PHYSBASE0, X86_MSR_MTRR_FIX4K_F8000, HARDWARE_WRITE},
+    {X86_MSR_MC0_CTL2, X86_MSR_MC0_CTL2 + 31, HARDWARE_WRITE},
+    {X86_MSR_MTRR_DEF_TYPE, X86_MSR_MTRR_DEF_TYPE, HARDWARE_WRITE},
+    {X86_MSR_MC0_CTL, X86_MSR_MC_LAST, HARDWARE_WRITE},
+    {X86_MSR_RAPL_POWER_UNIT, MSR_RAPL_LAST, HARDWARE_READ},
+    {X86_MSR_PM_ENABLE, MSR_HWP_LAST, HARDWARE_WRITE},
+    {MSR_AMD_MC4_MISC_FIRST, MSR_AMD_MC4_MISC_LAST, HARDWARE_WRITE},
+    {MSR_AMD_SMCA_FIRST, MSR_AMD_SMCA_LAST, HARDWARE_WRITE},
+    {X86_MSR_AMD_SYSCFG, X86_MSR_AMD_SYSCFG, HARDWARE_READ_DROP},
+    {X86_MSR_AMD_HWCR, X86_MSR_AMD_HWCR, HARDWARE_READ_DROP},
+    {X86_MSR_AMD_IORR_BASE0, X86_MSR_AMD_TOP_MEM, HARDWARE_READ},
+    {X86_MSR_AMD_TOP_MEM2, X86_MSR_AMD_TOP_MEM2, HARDWARE_READ},
+    {X86_MSR_AMD_NB_CFG, X86_MSR_AMD_NB_CFG, HARDWARE_READ_DROP},
+    {X86_MSR_AMD_MC0_CTL_MASK, MSR_AMD_MC_MASK_LAST, HARDWARE_WRITE},
+    {X86_MSR_AMD_INT_PENDING, X86_MSR_AMD_INT_PENDING, HARDWARE_READ_DROP},
+    {X86_MSR_AMD_MMIO_CONF_BASE, X86_MSR_AMD_MMIO_CONF_BASE, HARDWARE_READ},
+    {X86_MSR_AMD_PSTATE_LIMIT, MSR_AMD_PSTATE_LAST, HARDWARE_WRITE},
+    {X86_MSR_SMM_ADDR, X86_MSR_SMM_MASK, HARDWARE_READ},
+    {X86_MSR_AMD_OSVW_ID_LENGTH, X86_MSR_AMD_OSVW_STATUS, HARDWARE_READ},
+    {MSR_AMD_RAPL_FIRST, MSR_AMD_RAPL_LAST, HARDWARE_READ},
+    {MSR_AMD_CPPC_FIRST, MSR_AMD_CPPC_LAST, HARDWARE_WRITE},
+    {X86_MSR_AMD_CPUID_FEATURES_7, X86_MSR_AMD_CPUID_EXT_FEATURES, HARDWARE_READ_DROP},
+    {X86_MSR_AMD_LS_CFG, X86_MSR_AMD_BU_CFG2, HARDWARE_READ_DROP},
+};
+
+/* A child's variable and fixed MTRRs: 8 pairs, fixed ranges, write combining. */
+#define MTRRCAP_VALUE       (MSR_MTRR_VARIABLE_COUNT | X86_MTRRCAP_FIXED | X86_MTRRCAP_WC)
+#define MTRR_DEF_TYPE_VALID (X86_MTRR_DEF_TYPE_TYPE | X86_MTRR_DEF_TYPE_FIXED_ENABLE | X86_MTRR_DEF_TYPE_ENABLE)
+#define MTRR_BASE_LOW_VALID UINT64_C(0xff)
+#define MTRR_TYPES                                                                                                     \
+    (1u << X86_MEMORY_TYPE_UC | 1u << X86_MEMORY_TYPE_WC | 1u << X86_MEMORY_TYPE_WT | 1u << X86_MEMORY_TYPE_WP |       \
+     1u << X86_MEMORY_TYPE_WB)
+#define PAT_TYPES (MTRR_TYPES | 1u << X86_MEMORY_TYPE_UC_MINUS)
+
+static const uint32_t fixed_mtrrs[MSR_MTRR_FIXED_COUNT] = {
+    X86_MSR_MTRR_FIX64K_00000, X86_MSR_MTRR_FIX16K_80000, X86_MSR_MTRR_FIX16K_A0000, X86_MSR_MTRR_FIX4K_C0000,
+    X86_MSR_MTRR_FIX4K_C8000,  X86_MSR_MTRR_FIX4K_D0000,  X86_MSR_MTRR_FIX4K_D8000,  X86_MSR_MTRR_FIX4K_E0000,
+    X86_MSR_MTRR_FIX4K_E8000,  X86_MSR_MTRR_FIX4K_F0000,  X86_MSR_MTRR_FIX4K_F8000,
+};
+
+/* Each of the eight bytes is a memory type that is allowed. */
+static bool are_types(uint64_t value, uint32_t allowed)
+{
+    for (uint32_t i = 0; i < 8; i++, value >>= 8) {
+        if ((value & 0xff) >= 8 || !((allowed >> (value & 0xff)) & 1u)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+static enum msr_result get_register(struct vp *vp, uint32_t name, uint64_t *value)
+{
+    union hv_register_value content = {0};
+
+    if (backend->get_register(vp, name, &content) != HV_STATUS_SUCCESS) {
+        return MSR_FAULT;
+    }
+    *value = content.reg64;
+    return MSR_OK;
+}
+
+static enum msr_result set_register(struct vp *vp, uint32_t name, uint64_t value)
+{
+    union hv_register_value content = {0};
+
+    content.reg64 = value;
+    return backend->set_register(vp, name, &content) == HV_STATUS_SUCCESS ? MSR_OK : MSR_FAULT;
+}
+
+/* FS_BASE and GS_BASE are part of segment registers. */
+static enum msr_result set_segment_base(struct vp *vp, uint32_t name, uint64_t base)
+{
+    union hv_register_value content = {0};
+
+    if (!is_canonical(base) || backend->get_register(vp, name, &content) != HV_STATUS_SUCCESS) {
+        return MSR_FAULT;
+    }
+    content.segment.base = base;
+    return backend->set_register(vp, name, &content) == HV_STATUS_SUCCESS ? MSR_OK : MSR_FAULT;
+}
+
+static enum msr_result get_segment_base(struct vp *vp, uint32_t name, uint64_t *base)
+{
+    union hv_register_value content = {0};
+
+    if (backend->get_register(vp, name, &content) != HV_STATUS_SUCCESS) {
+        return MSR_FAULT;
+    }
+    *base = content.segment.base;
+    return MSR_OK;
+}
+
+static enum msr_result write_efer(struct vp *vp, uint64_t value)
+{
+    uint64_t allowed = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
+    uint32_t features[CPUID_REGISTER_COUNT];
+    struct vp_paging_state paging;
+
+    cpuid_query(vp, CPUID_LEAF_AMD_FEATURES, 0, features);
+    if (features[CPUID_EDX] & (1u << 25)) {
+        allowed |= X86_EFER_FFXSR;
+    }
+    backend->get_paging(vp, &paging);
+    if ((value & ~allowed) != 0 || ((paging.cr0 & X86_CR0_PG) && ((value ^ paging.efer) & X86_EFER_LME))) {
+        return MSR_FAULT;
+    }
+    /* LMA is the processor's answer to LME and paging. */
+    return set_register(vp, HvX64RegisterEfer, (value & ~X86_EFER_LMA) | (paging.efer & X86_EFER_LMA));
+}
+
+static enum msr_result write_tsc(struct vp *vp, uint64_t value)
+{
+    enum msr_result result = set_register(vp, HvX64RegisterTsc, value);
+
+    if (result == MSR_OK) {
+        reftime_vp_tsc_changed(vp->partition, value, time_tsc());
+    }
+    return result;
+}
+
+void msr_set_tsc_for_root(struct vp *vp, uint64_t value)
+{
+    struct partition *partition = vp->partition;
+    uint64_t offset = value - time_tsc();
+    uint64_t shared = atomic_load_explicit(&partition->reftime.tsc_offset, memory_order_relaxed);
+    int64_t apart = (int64_t)(offset - shared);
+    int64_t second = (int64_t)time_tsc_hz();
+
+    /*
+     * A root sets the TSCs of all VPs to one value, one after the other. Within a second they are taken to mean the
+     * same: VPs of a partition must not see different times.
+     */
+    if (apart >= second || apart <= -second) {
+        reftime_set_tsc_offset(partition, offset);
+        shared = offset;
+    }
+    if (set_register(vp, HvX64RegisterTscVirtualOffset, shared) != MSR_OK) {
+        (void)set_register(vp, HvX64RegisterTsc, time_tsc() + shared);
+    }
+}
+
+static uint32_t fixed_index(uint32_t msr)
+{
+    uint32_t index = 0;
+
+    while (index < MSR_MTRR_FIXED_COUNT && fixed_mtrrs[index] != msr) {
+        index++;
+    }
+    return index;
+}
+
+/* The stored MTRR of a child, or null. */
+static uint64_t *mtrr_of(struct vp *vp, uint32_t msr)
+{
+    uint32_t fixed = fixed_index(msr);
+    uint32_t pair = (msr - X86_MSR_MTRR_PHYSBASE0) / 2;
+
+    if (msr == X86_MSR_MTRR_DEF_TYPE) {
+        return &vp->msrs.mtrr_def_type;
+    }
+    if (fixed < MSR_MTRR_FIXED_COUNT) {
+        return &vp->msrs.mtrr_fixed[fixed];
+    }
+    if (msr >= X86_MSR_MTRR_PHYSBASE0 && pair < MSR_MTRR_VARIABLE_COUNT) {
+        return (msr & 1) ? &vp->msrs.mtrr_mask[pair] : &vp->msrs.mtrr_base[pair];
+    }
+    return NULL;
+}
+
+static bool mtrr_is_valid(uint32_t msr, uint64_t value)
+{
+    uint64_t address = ((UINT64_C(1) << cpuid_physical_bits()) - 1) & ~PAGE_MASK;
+
+    if (msr == X86_MSR_MTRR_DEF_TYPE) {
+        return (value & ~MTRR_DEF_TYPE_VALID) == 0 && are_types(value & X86_MTRR_DEF_TYPE_TYPE, MTRR_TYPES);
+    }
+    if (fixed_index(msr) < MSR_MTRR_FIXED_COUNT) {
+        return are_types(value, MTRR_TYPES);
+    }
+    if (msr & 1) {
+        return (value & ~(address | X86_MTRR_PHYSMASK_VALID)) == 0;
+    }
+    return (value & ~(address | MTRR_BASE_LOW_VALID)) == 0 && are_types(value & MTRR_BASE_LOW_VALID, MTRR_TYPES);
+}
+
+static const struct msr_rule *find_rule(const struct msr_rule *rules, size_t count, uint32_t msr)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct msr_rule *rule = &rules[i];
+
+        if (msr >= rule->first && msr <= rule->last &&
+            (rule->vendor == VENDOR_ANY || (rule->vendor == VENDOR_AMD) == cpuid_is_amd())) {
+            return rule;
+        }
+    }
+    return NULL;
+}
+
+static const struct msr_rule *rule_of(const struct vp *vp, uint32_t msr)
+{
+    const struct msr_rule *rule = find_rule(state_rules, ARRAY_SIZE(state_rules), msr);
+
+    if (rule == NULL && !vp->is_root) {
+        rule = find_rule(child_rules, ARRAY_SIZE(child_rules), msr);
+    }
+    return rule;
+}
+
+static enum msr_result read_by_rule(struct vp *vp, const struct msr_rule *rule, uint64_t *value)
+{
+    switch (rule->kind) {
+    case RULE_REGISTER:
+    case RULE_ADDRESS:
+        return get_register(vp, (uint32_t)rule->value, value);
+    case RULE_CONSTANT:
+    case RULE_READ_ONLY:
+        *value = rule->value;
+        return MSR_OK;
+    case RULE_WRITE_ONLY:
+        return MSR_FAULT;
+    }
+    return MSR_FAULT;
+}
+
+static enum msr_result write_by_rule(struct vp *vp, const struct msr_rule *rule, uint64_t value)
+{
+    switch (rule->kind) {
+    case RULE_ADDRESS:
+        if (!is_canonical(value)) {
+            return MSR_FAULT;
+        }
+        return set_register(vp, (uint32_t)rule->value, value);
+    case RULE_REGISTER:
+        return set_register(vp, (uint32_t)rule->value, value);
+    case RULE_CONSTANT:
+    case RULE_WRITE_ONLY:
+        return MSR_OK;
+    case RULE_READ_ONLY:
+        return MSR_FAULT;
+    }
+    return MSR_FAULT;
+}
+
+static const struct hardware_rule *hardware_rule_of(const struct vp *vp, uint32_t msr)
+{
+    for (size_t i = 0; vp->is_root && i < ARRAY_SIZE(hardware_rules); i++) {
+        if (msr >= hardware_rules[i].first && msr <= hardware_rules[i].last) {
+            return &hardware_rules[i];
+        }
+    }
+    return NULL;
+}
+
+enum msr_result msr_arch_read(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    const struct msr_rule *rule = rule_of(vp, msr);
+    const uint64_t *mtrr = vp->is_root ? NULL : mtrr_of(vp, msr);
+
+    if (rule != NULL) {
+        return read_by_rule(vp, rule, value);
+    }
+    if (mtrr != NULL) {
+        *value = *mtrr;
+        return MSR_OK;
+    }
+    switch (msr) {
+    case X86_MSR_EFER:
+        return get_register(vp, HvX64RegisterEfer, value);
+    case X86_MSR_PAT:
+        return get_register(vp, HvX64RegisterPat, value);
+    case X86_MSR_DEBUGCTL:
+        return get_register(vp, HvX64RegisterDebugCtl, value);
+    case X86_MSR_FS_BASE:
+        return get_segment_base(vp, HvX64RegisterFs, value);
+    case X86_MSR_GS_BASE:
+        return get_segment_base(vp, HvX64RegisterGs, value);
+    case X86_MSR_TSC:
+        *value = backend->guest_tsc(vp);
+        return MSR_OK;
+    default:
+        break;
+    }
+    if (hardware_rule_of(vp, msr) != NULL) {
+        return msr_read_safe(msr, value) ? MSR_OK : MSR_FAULT;
+    }
+    if (!vp->is_root && msr == X86_MSR_MTRRCAP) {
+        *value = MTRRCAP_VALUE;
+        return MSR_OK;
+    }
+    if (!vp->is_root && msr == X86_MSR_MISC_ENABLE && !cpuid_is_amd()) {
+        *value = vp->msrs.misc_enable;
+        return MSR_OK;
+    }
+    if (!vp->is_root && msr == X86_MSR_AMD_HWCR && cpuid_is_amd()) {
+        *value = vp->msrs.hwcr;
+        return MSR_OK;
+    }
+    return MSR_INTERCEPT;
+}
+
+static enum msr_result write_hardware(const struct hardware_rule *rule, uint32_t msr, uint64_t value)
+{
+    switch (rule->access) {
+    case HARDWARE_READ:
+        return MSR_FAULT;
+    case HARDWARE_READ_DROP:
+        return MSR_OK;
+    case HARDWARE_WRITE:
+        return msr_write_safe(msr, value) ? MSR_OK : MSR_FAULT;
+    }
+    return MSR_FAULT;
+}
+
+/* The few that a child only stores. */
+static enum msr_result write_stored(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    const uint64_t misc_fixed = X86_MISC_ENABLE_BTS_UNAVAILABLE | X86_MISC_ENABLE_PEBS_UNAVAILABLE;
+
+    switch (msr) {
+    case X86_MSR_MTRRCAP:
+        return MSR_FAULT;
+    case X86_MSR_MISC_ENABLE:
+        if (cpuid_is_amd()) {
+            return MSR_INTERCEPT;
+        }
+        vp->msrs.misc_enable = (value & X86_MISC_ENABLE_FAST_STRINGS) | misc_fixed;
+        return MSR_OK;
+    case X86_MSR_AMD_HWCR:
+        if (!cpuid_is_amd()) {
+            return MSR_INTERCEPT;
+        }
+        vp->msrs.hwcr = (value & HWCR_STORED) | HWCR_TSC_FREQUENCY_SELECT;
+        return MSR_OK;
+    default:
+        return MSR_INTERCEPT;
+    }
+}
+
+enum msr_result msr_arch_write(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    const struct msr_rule *rule = rule_of(vp, msr);
+    const struct hardware_rule *hardware;
+    uint64_t *mtrr = vp->is_root ? NULL : mtrr_of(vp, msr);
+
+    if (rule != NULL) {
+        return write_by_rule(vp, rule, value);
+    }
+    if (mtrr != NULL) {
+        if (!mtrr_is_valid(msr, value)) {
+            return MSR_FAULT;
+        }
+        *mtrr = value;
+        return MSR_OK;
+    }
+    switch (msr) {
+    case X86_MSR_EFER:
+        return write_efer(vp, value);
+    case X86_MSR_PAT:
+        return are_types(value, PAT_TYPES) ? set_register(vp, HvX64RegisterPat, value) : MSR_FAULT;
+    case X86_MSR_DEBUGCTL:
+        if ((value & ~(X86_DEBUGCTL_LBR | X86_DEBUGCTL_BTF)) != 0) {
+            return MSR_FAULT; /* branch trace stores would go to the hypervisor's addresses */
+        }
+        return set_register(vp, HvX64RegisterDebugCtl, value);
+    case X86_MSR_FS_BASE:
+        return set_segment_base(vp, HvX64RegisterFs, value);
+    case X86_MSR_GS_BASE:
+        return set_segment_base(vp, HvX64RegisterGs, value);
+    case X86_MSR_TSC:
+        return write_tsc(vp, value);
+    default:
+        break;
+    }
+    hardware = hardware_rule_of(vp, msr);
+    if (hardware != NULL) {
+        return write_hardware(hardware, msr, value);
+    }
+    return vp->is_root ? MSR_INTERCEPT : write_stored(vp, msr, value);
+}
+
+void msr_arch_reset(struct vp *vp)
+{
+    struct vp_msrs *msrs = &vp->msrs;
+
+    msrs->mtrr_def_type = 0;
+    memset(msrs->mtrr_base, 0, sizeof(msrs->mtrr_base));
+    memset(msrs->mtrr_mask, 0, sizeof(msrs->mtrr_mask));
+    memset(msrs->mtrr_fixed, 0, sizeof(msrs->mtrr_fixed));
+    msrs->misc_enable =
+        X86_MISC_ENABLE_FAST_STRINGS | X86_MISC_ENABLE_BTS_UNAVAILABLE | X86_MISC_ENABLE_PEBS_UNAVAILABLE;
+    msrs->hwcr = HWCR_TSC_FREQUENCY_SELECT;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC of one VP: HLT and timer, priorities, self-IPI, NMI, ISR and EOI. */
+#include "partitions/child/lib/guest.h"
+
+#define VECTOR_TIMER 0x40u
+#define VECTOR_LOW 0x51u
+#define VECTOR_HIGH 0x81u
+#define LVT_PERIODIC 0x20000u
+#define LVT_MASKED 0x10000u
+#define DIVIDE_BY_1 0xBu
+#define ICR_NMI 0x4400u
+#define ICR_FIXED 0x4000u
+#define PERIODS 20u
+
+static volatile uint32_t timer_count;
+static volatile uint32_t low_count;
+static volatile uint32_t high_count;
+static volatile uint32_t nmi_count;
+static volatile uint32_t isr_seen;
+static volatile uint32_t high_inside_low;
+
+static void on_timer(void)
+{
+    timer_count++;
+    guest_apic_eoi();
+}
+
+static void on_low(void)
+{
+    low_count++;
+    isr_seen = guest_apic_read(X86_MSR_X2APIC_ISR0 + VECTOR_LOW / 32);
+    /* A higher one gets through while this one is in service, an equal one does not. */
+    guest_apic_send(guest_apic_id(), ICR_FIXED | VECTOR_HIGH);
+    irq_enable();
+    __asm__ volatile("nop; nop");
+    irq_disable();
+    high_inside_low = high_count;
+    guest_apic_eoi();
+}
+
+static void on_high(void)
+{
+    high_count++;
+    guest_apic_eoi();
+}
+
+static void on_nmi(void)
+{
+    nmi_count++;
+}
+
+static void check_timer(void)
+{
+    uint64_t start = guest_clock();
+    uint64_t elapsed;
+
+    guest_apic_write(X86_MSR_X2APIC_TIMER_DIVIDE, DIVIDE_BY_1);
+    guest_apic_write(X86_MSR_X2APIC_LVT_TIMER, VECTOR_TIMER);
+    guest_apic_write(X86_MSR_X2APIC_TIMER_INITIAL, 1000000);
+    while (timer_count == 0) {
+        irq_wait();
+    }
+    elapsed = guest_clock() - start;
+    guest_check(timer_count == 1 && guest_apic_read(X86_MSR_X2APIC_TIMER_CURRENT) == 0, "one-shot", "%u interrupts",
+                timer_count);
+    /* The same count as a period must take as long each time, and not less in all. */
+    timer_count = 0;
+    start = guest_clock();
+    guest_apic_write(X86_MSR_X2APIC_LVT_TIMER, VECTOR_TIMER | LVT_PERIODIC);
+    guest_apic_write(X86_MSR_X2APIC_TIMER_INITIAL, 1000000);
+    while (timer_count < PERIODS) {
+        irq_wait();
+    }
+
+    uint64_t periods = guest_clock() - start;
+
+    guest_apic_write(X86_MSR_X2APIC_LVT_TIMER, LVT_MASKED);
+    guest_check(periods >= (PERIODS - 1) * (elapsed / 4), "periodic", "%u periods in %llu, one shot took %llu", PERIODS,
+                (unsigned long long)periods, (unsigned long long)elapsed);
+}
+
+static void check_priorities(void)
+{
+    guest_apic_send(guest_apic_id(), ICR_FIXED | VECTOR_LOW);
+    irq_enable();
+    __asm__ volatile("nop; nop");
+    irq_disable();
+    guest_check(low_count == 1 && high_count == 1 && high_inside_low == 1, "nesting", "low %u, high %u, inside %u",
+                low_count, high_count, high_inside_low);
+    guest_check((isr_seen & 1u << VECTOR_LOW % 32) != 0, "isr", "%#x", isr_seen);
+    guest_check(guest_apic_read(X86_MSR_X2APIC_ISR0 + VECTOR_LOW / 32) == 0, "eoi", "still in service");
+    /* With the task priority at its class it waits in the IRR. */
+    guest_apic_write(X86_MSR_X2APIC_TPR, 0x50);
+    guest_apic_send(guest_apic_id(), ICR_FIXED | VECTOR_LOW);
+    irq_enable();
+    __asm__ volatile("nop; nop");
+    irq_disable();
+
+    uint32_t irr = guest_apic_read(X86_MSR_X2APIC_IRR0 + VECTOR_LOW / 32);
+
+    guest_check(low_count == 1 && (irr & 1u << VECTOR_LOW % 32) != 0, "tpr-holds", "low %u, IRR %#x", low_count, irr);
+    __asm__ volatile("mov %0, %%cr8" : : "r"(UINT64_C(0)));
+    irq_enable();
+    __asm__ volatile("nop; nop");
+    irq_disable();
+    guest_check(low_count == 2 && guest_apic_read(X86_MSR_X2APIC_TPR) == 0, "cr8-releases", "low %u, TPR %#x", low_count,
+                guest_apic_read(X86_MSR_X2APIC_TPR));
+}
+
+uint8_t guest_main(void)
+{
+    guest_apic_init();
+    guest_set_handler(VECTOR_TIMER, on_timer);
+    guest_set_handler(VECTOR_LOW, on_low);
+    guest_set_handler(VECTOR_HIGH, on_high);
+    guest_set_handler(X86_VECTOR_NMI, on_nmi);
+    check_timer();
+    check_priorities();
+    guest_apic_send(guest_apic_id(), ICR_NMI);
+    __asm__ volatile("nop; nop; nop");
+    guest_check(nmi_count == 1, "nmi", "%u came", nmi_count);
+    if (guest_apic_is_x2()) {
+        wrmsr(X86_MSR_X2APIC_SELF_IPI, VECTOR_HIGH);
+        irq_enable();
+        __asm__ volatile("nop; nop");
+        irq_disable();
+        guest_check(high_count == 3, "self-ipi-register", "high %u", high_count);
+        guest_check(guest_try_wrmsr(X86_MSR_X2APIC_EOI, 1) == GUEST_FAULT(X86_VECTOR_GP), "eoi-nonzero", "no #GP");
+        guest_check(guest_try_wrmsr(X86_MSR_X2APIC_VERSION, 0) == GUEST_FAULT(X86_VECTOR_GP), "read-only-register",
+                    "no #GP");
+    }
+    return guest_failures();
+}

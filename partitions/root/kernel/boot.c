@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads the PVH start info, the command line and the few ACPI tables that minroot needs. All of it may lie anywhere in RAM, so
+ * it is copied before memory is handed out; modules stay where they are. Each table is checked (length, checksum) before it is
+ * used; the DSDT is not interpreted: \_S5_ is a package of constants in every known firmware, found by its name and shape.
+ */
+#include "partitions/root/kernel/boot.h"
+
+#include "hv/lib/addr.h"
+#include "hv/lib/fmt.h"
+#include "hv/lib/str.h"
+#include "partitions/root/kernel/console.h"
+#include "partitions/root/kernel/memory.h"
+#include "partitions/root/kernel/vm.h"
+
+#define START_INFO_MAGIC 0x336EC578u
+#define START_INFO_VERSION_MEMORY_MAP 1u
+
+/* The start info (Xen, public/arch-x86/hvm/start_info.h). */
+struct start_info {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t flags;
+    uint32_t module_count;
+    uint64_t modules;
+    uint64_t command_line;
+    uint64_t rsdp;
+    uint64_t ranges;
+    uint32_t range_count;
+    uint32_t rsvd;
+};
+_Static_assert(sizeof(struct start_info) == 56, "start info");
+
+/* One module in it. */
+struct start_info_module {
+    uint64_t start;
+    uint64_t bytes;
+    uint64_t command_line;
+    uint64_t rsvd;
+};
+_Static_assert(sizeof(struct start_info_module) == 32, "module of the start info");
+
+static struct boot_info info;
+
+const struct boot_info *boot_info(void)
+{
+    return &info;
+}
+
+const struct boot_module *boot_module(const char *name)
+{
+    for (uint32_t i = 0; i < info.module_count; i++) {
+        if (str_equal(info.modules[i].name, name)) {
+            return &info.modules[i];
+        }
+    }
+    return NULL;
+}
+
+/* Copies the last word of a text. */
+static void copy_last_word(const char *text, char *word, size_t size)
+{
+    const char *end = text + str_length_max(text, BOOT_TEXT_BYTES);
+    size_t length = 0;
+
+    while (end > text && end[-1] == ' ') {
+        end--;
+    }
+    while (end - length > text && end[-1 - (ptrdiff_t)length] != ' ' && length + 1 < size) {
+        length++;
+    }
+    memcpy(word, end - length, length);
+    word[length] = '\0';
+}
+
+bool boot_read(uint64_t start_info)
+{
+    const struct start_info *start = (const struct start_info *)start_info;
+    const char *text = start->command_line == 0 ? "" : (const char *)start->command_line;
+
+    if (start->magic != START_INFO_MAGIC || start->version < START_INFO_VERSION_MEMORY_MAP) {
+        console_error("minroot: not started through its PVH entry with a memory map (magic %#x, version %u)",
+                      start->magic, start->version);
+        return false;
+    }
+    if (start->range_count > BOOT_RANGE_MAX || start->module_count > BOOT_MODULE_MAX ||
+        str_copy(info.command_line, text, sizeof(info.command_line)) >= sizeof(info.command_line)) {
+        console_error("minroot: %u memory ranges, %u modules, %zu bytes of command line: more than %u, %u, %u",
+                      start->range_count, start->module_count, str_length(text), BOOT_RANGE_MAX, BOOT_MODULE_MAX,
+                      BOOT_TEXT_BYTES - 1);
+        return false;
+    }
+    info.rsdp = start->rsdp;
+    info.range_count = start->range_count;
+    info.module_count = start->module_count;
+    memcpy(info.ranges, (const void *)start->ranges, info.range_count * sizeof(info.ranges[0]));
+    for (uint32_t i = 0; i < info.module_count; i++) {
+        const struct start_info_module *module = (const struct start_info_module *)start->modules + i;
+
+        info.modules[i] = (struct boot_module){.start = module->start, .bytes = module->bytes};
+        if (module->command_line != 0) {
+            copy_last_word((const char *)module->command_line, info.modules[i].name, sizeof(info.modules[i].name));
+        }
+    }
+    return true;
+}
+
+#define DEFAULT_MEMORY MIB(256)
+#define MEMORY_MIN MIB(16)
+_Static_assert(VM_VPS_MAX == 256 && VM_MAX == 16, "the texts below name the limits");
+
+/* Copies the next word, quotes taken away, and returns what is behind it; null at the end; *is_whole: nothing is missing. */
+static const char *next_word(const char *at, char *word, size_t size, bool *is_whole)
+{
+    size_t length = 0;
+    bool is_quoted = false;
+
+    while (*at == ' ') {
+        at++;
+    }
+    if (*at == '\0') {
+        return NULL;
+    }
+    for (; *at != '\0' && (is_quoted || *at != ' '); at++) {
+        if (*at == '"') {
+            is_quoted = !is_quoted;
+        } else if (length + 1 < size) {
+            word[length++] = *at;
+        }
+    }
+    word[length] = '\0';
+    *is_whole = !is_quoted && length + 1 < size;
+    return at;
+}
+
+/* Parses a number in a range after the prefix; false if it is none. */
+static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *value)
+{
+    return str_parse_size(text, value) && *value >= least && *value <= most;
+}
+
+/* Takes one word; null, or what it should have been. */
+static const char *take_word(const char *word, struct options *options)
+{
+    uint64_t number = 0;
+
+    if (str_starts_with(word, "vps=")) {
+        return parse_number(word + 4, 1, VM_VPS_MAX, &options->vp_count) ? NULL : "a number from 1 to 256";
+    }
+    if (str_starts_with(word, "memory=")) {
+        return parse_number(word + 7, MEMORY_MIN, WORKER_MEMORY_MAX_BYTES, &options->memory_bytes) &&
+                       is_aligned_u64(options->memory_bytes, LARGE_PAGE_SIZE)
+                   ? NULL : "a size from 16M to 1T, a multiple of 2M";
+    }
+    if (str_starts_with(word, "children=")) {
+        return parse_number(word + 9, 1, VM_MAX, &options->child_count) ? NULL : "a number from 1 to 16";
+    }
+    if (str_starts_with(word, "exec=")) {
+        bool is_good = parse_number(word + 5, 0, 1, &number);
+
+        options->is_exec = number == 1;
+        return is_good ? NULL : "0 or 1";
+    }
+    if (str_starts_with(word, "append=")) {
+        (void)str_copy(options->append, word + 7, sizeof(options->append));
+        return NULL;
+    }
+    if (str_starts_with(word, "test=")) {
+        return str_copy(options->test, word + 5, sizeof(options->test)) < sizeof(options->test) ? NULL : "a short name";
+    }
+    return "one of vps= memory= children= exec= append= test=";
+}
+
+bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes)
+{
+    static char word[BOOT_TEXT_BYTES];
+    bool is_whole = true;
+    bool is_good = true;
+
+    *options = (struct options){.vp_count = 1, .memory_bytes = DEFAULT_MEMORY, .child_count = 1};
+    /* To the end in any case: how an error is shown depends on exec= and children=, wherever they stand. */
+    for (const char *at = next_word(command_line, word, sizeof(word), &is_whole); at != NULL;
+         at = next_word(at, word, sizeof(word), &is_whole)) {
+        const char *expected = is_whole ? take_word(word, options) : "a closing quote";
+
+        if (expected != NULL && is_good) {
+            (void)fmt_snprintf(error, error_bytes, "option %.60s: expected %s", word, expected);
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
+#define RSDP_BYTES 36u
+#define RSDP_BYTES_1 20u /* that its first checksum covers */
+#define TABLE_HEADER_BYTES 36u
+#define TABLE_BYTES_MAX MIB(1)
+#define MADT_ENTRIES 44u
+#define FADT_DSDT 40u
+#define FADT_PM1A_CONTROL 64u
+#define FADT_PM1B_CONTROL 68u
+#define FADT_X_DSDT 140u
+#define MADT_LOCAL_APIC 0u
+#define MADT_IO_APIC 1u
+#define MADT_OVERRIDE 2u
+#define MADT_LOCAL_X2APIC 9u
+#define MADT_ENABLED 1u
+#define ISA_UART_IRQ 4u
+#define AML_NAME 0x08u
+#define AML_PACKAGE 0x12u
+#define AML_ONE 0x01u
+#define AML_BYTE 0x0Au
+
+static struct acpi_info acpi;
+
+const struct acpi_info *acpi_info(void)
+{
+    return &acpi;
+}
+
+static uint64_t read_le(const uint8_t *at, uint32_t bytes)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, at, bytes);
+    return value;
+}
+
+static bool checksum_is_good(const uint8_t *bytes, uint32_t count)
+{
+    uint8_t sum = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        sum = (uint8_t)(sum + bytes[i]);
+    }
+    return sum == 0;
+}
+
+/* The table at this address if it has the signature and is whole, else null; *length is its length. */
+static const uint8_t *check_table(uint64_t address, const char *signature, uint32_t *length)
+{
+    const uint8_t *table = (const uint8_t *)address;
+
+    if (address == 0 || !memory_map(address, TABLE_HEADER_BYTES, 0) || memcmp(table, signature, 4) != 0) {
+        return NULL;
+    }
+    *length = (uint32_t)read_le(table + 4, 4);
+    return *length >= TABLE_HEADER_BYTES && *length <= TABLE_BYTES_MAX && memory_map(address, *length, 0) &&
+                   checksum_is_good(table, *length)
+               ? table : NULL;
+}
+
+/* Searches the root table (XSDT or RSDT). */
+static const uint8_t *find_table(uint64_t rsdp, const char *signature, uint32_t *length)
+{
+    const uint8_t *pointer = (const uint8_t *)rsdp;
+    uint32_t root_length;
+
+    if (rsdp == 0 || !memory_map(rsdp, RSDP_BYTES, 0) || memcmp(pointer, "RSD PTR ", 8) != 0 ||
+        !checksum_is_good(pointer, RSDP_BYTES_1)) {
+        return NULL;
+    }
+
+    bool is_extended = pointer[15] >= 2 && read_le(pointer + 24, 8) != 0 && checksum_is_good(pointer, RSDP_BYTES);
+    uint32_t entry_bytes = is_extended ? 8 : 4;
+    const uint8_t *root = check_table(is_extended ? read_le(pointer + 24, 8) : read_le(pointer + 16, 4),
+                                      is_extended ? "XSDT" : "RSDT", &root_length);
+
+    for (uint32_t at = TABLE_HEADER_BYTES; root != NULL && at + entry_bytes <= root_length; at += entry_bytes) {
+        const uint8_t *table = check_table(read_le(root + at, entry_bytes), signature, length);
+
+        if (table != NULL) {
+            return table;
+        }
+    }
+    return NULL;
+}
+
+static void add_processor(uint64_t apic_id, uint64_t flags)
+{
+    if ((flags & MADT_ENABLED) == 0) {
+        return;
+    }
+    if (acpi.processor_count == KERNEL_CPU_MAX) {
+        acpi.ignored_count++;
+        return;
+    }
+    acpi.apic_ids[acpi.processor_count++] = (uint32_t)apic_id;
+}
+
+static void read_madt(const uint8_t *madt, uint32_t length)
+{
+    uint64_t gsi = ISA_UART_IRQ;
+    uint64_t best_base = 0;
+
+    /* Overrides may stand behind the IO-APICs: two rounds. */
+    for (uint32_t round = 0; round < 2; round++) {
+        const uint8_t *end = madt + length;
+
+        for (const uint8_t *entry = madt + MADT_ENTRIES; end - entry >= 2 && entry[1] >= 2 && end - entry >= entry[1];
+             entry += entry[1]) {
+            uint8_t bytes = entry[1];
+
+            if (round == 0 && entry[0] == MADT_LOCAL_APIC && bytes >= 8) {
+                add_processor(entry[3], read_le(entry + 4, 4));
+            } else if (round == 0 && entry[0] == MADT_LOCAL_X2APIC && bytes >= 16) {
+                add_processor(read_le(entry + 4, 4), read_le(entry + 8, 4));
+            } else if (round == 0 && entry[0] == MADT_OVERRIDE && bytes >= 10 && entry[3] == ISA_UART_IRQ) {
+                gsi = read_le(entry + 4, 4);
+                acpi.uart_is_active_low = (entry[8] & 3) == 3;
+                acpi.uart_is_level = (entry[8] >> 2 & 3) == 3;
+            } else if (round == 1 && entry[0] == MADT_IO_APIC && bytes >= 12 && read_le(entry + 8, 4) <= gsi &&
+                       read_le(entry + 8, 4) >= best_base) {
+                best_base = read_le(entry + 8, 4);
+                acpi.uart_ioapic = read_le(entry + 4, 4);
+                acpi.uart_ioapic_id = entry[2];
+                acpi.uart_pin = (uint32_t)(gsi - best_base);
+            }
+        }
+    }
+}
+
+/* One constant of AML below 8; false if it is something else. */
+static bool read_aml_byte(const uint8_t **at, const uint8_t *end, uint8_t *value)
+{
+    if (*at < end && **at == AML_BYTE) {
+        (*at)++;
+    } else if (*at < end && **at > AML_ONE) {
+        return false;
+    }
+    if (*at == end || **at >= 8) {
+        return false;
+    }
+    *value = *(*at)++;
+    return true;
+}
+
+/* Finds Name (\_S5_, Package {type a, type b, ...}). */
+static bool read_sleep_types(const uint8_t *dsdt, uint32_t length)
+{
+    const uint8_t *end = dsdt + length;
+
+    for (const uint8_t *name = dsdt + TABLE_HEADER_BYTES; name + 8 < end; name++) {
+        if (memcmp(name, "_S5_", 4) != 0 || name[4] != AML_PACKAGE ||
+            !(name[-1] == AML_NAME || (name[-1] == '\\' && name[-2] == AML_NAME))) {
+            continue;
+        }
+
+        /* Package length: the top bits of its first byte say how many more bytes it has. Then the element count. */
+        const uint8_t *at = name + 5 + (name[5] >> 6) + 1;
+
+        if (at < end && *at++ >= 2 && read_aml_byte(&at, end, &acpi.pm1a_sleep_type) &&
+            read_aml_byte(&at, end, &acpi.pm1b_sleep_type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_fadt(const uint8_t *fadt, uint32_t length)
+{
+    uint32_t dsdt_length = 0;
+    const uint8_t *dsdt = NULL;
+
+    if (length >= FADT_X_DSDT + 8) {
+        dsdt = check_table(read_le(fadt + FADT_X_DSDT, 8), "DSDT", &dsdt_length);
+    }
+    if (dsdt == NULL && length >= FADT_PM1B_CONTROL + 4) {
+        dsdt = check_table(read_le(fadt + FADT_DSDT, 4), "DSDT", &dsdt_length);
+    }
+    if (dsdt != NULL && read_sleep_types(dsdt, dsdt_length)) {
+        acpi.pm1a_control = (uint16_t)read_le(fadt + FADT_PM1A_CONTROL, 4);
+        acpi.pm1b_control = (uint16_t)read_le(fadt + FADT_PM1B_CONTROL, 4);
+    }
+}
+
+void acpi_init(uint64_t rsdp)
+{
+    uint32_t length;
+    const uint8_t *table = find_table(rsdp, "APIC", &length);
+
+    if (table != NULL) {
+        read_madt(table, length);
+    }
+    table = find_table(rsdp, "FACP", &length);
+    if (table != NULL) {
+        read_fadt(table, length);
+    }
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_BOOT_H
+#define KERNEL_BOOT_H
+
+/* What the machine and its loader say: PVH start info, minroot's command line, ACPI tables. All of it is copied at boot. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/lib/compiler.h"
+#include "partitions/root/kernel/layout.h"
+
+#define BOOT_RANGE_MAX 128
+#define BOOT_MODULE_MAX 32
+#define BOOT_TEXT_BYTES 2048
+#define BOOT_RANGE_RAM 1u /* type of a range; all others are not for us */
+
+/* One range of the memory map, as in the start info. */
+struct boot_range {
+    uint64_t start;
+    uint64_t bytes;
+    uint32_t type;
+    uint32_t rsvd;
+};
+_Static_assert(sizeof(struct boot_range) == 24, "range of the start info");
+
+/* One module: where it lies, and the last word of its argument string. */
+struct boot_module {
+    uint64_t start;
+    uint64_t bytes;
+    char name[32];
+};
+
+/* Everything that was handed over. */
+struct boot_info {
+    uint32_t range_count;
+    uint32_t module_count;
+    uint64_t rsdp;
+    struct boot_range ranges[BOOT_RANGE_MAX];
+    struct boot_module modules[BOOT_MODULE_MAX];
+    char command_line[BOOT_TEXT_BYTES];
+};
+
+/* The command line: vps=N memory=SIZE children=N exec=0|1 append="..." test=NAME */
+struct options {
+    uint64_t vp_count;
+    uint64_t memory_bytes;
+    uint64_t child_count;
+    bool is_exec;                 /* frames, even with one child */
+    char append[BOOT_TEXT_BYTES]; /* for the children's kernel */
+    char test[32];                /* self-tests instead of children; "" if none */
+};
+
+/* What the ACPI tables say. */
+struct acpi_info {
+    uint32_t processor_count;
+    uint32_t apic_ids[KERNEL_CPU_MAX];
+    uint32_t ignored_count; /* enabled processors beyond KERNEL_CPU_MAX */
+    uint32_t uart_ioapic_id; /* IO-APIC and pin of ISA interrupt 4 */
+    uint32_t uart_pin;
+    bool uart_is_level;
+    bool uart_is_active_low;
+    uint64_t uart_ioapic;   /* address; 0: unknown */
+    uint16_t pm1a_control;  /* port; 0: no way to switch off was found */
+    uint16_t pm1b_control;
+    uint8_t pm1a_sleep_type;
+    uint8_t pm1b_sleep_type;
+};
+
+/* Copies the start info. False: it is not one, or has more than fits (already printed). */
+MUST_CHECK bool boot_read(uint64_t start_info);
+const struct boot_info *boot_info(void);
+
+/* Module by name; null if there is none. */
+const struct boot_module *boot_module(const char *name);
+
+/* Parses the command line. False: one line into `error` says what is wrong; *options is as far as it was understood. */
+MUST_CHECK bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes);
+
+/* Reads the ACPI tables; what is missing or broken is left out. */
+void acpi_init(uint64_t rsdp);
+const struct acpi_info *acpi_info(void);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef KERNEL_VM_H
+#define KERNEL_VM_H
+
+/* A child: its partition, its memory and VPs, and the worker that plays its machine. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/lib/addr.h"
+#include "partitions/root/kernel/arch.h"
+#include "partitions/root/kernel/boot.h"
+#include "partitions/root/kernel/console.h"
+#include "partitions/root/kernel/hypercall.h"
+#include "partitions/root/kernel/sched.h"
+#include "vmbus/host.h"
+
+#define VM_MAX CONSOLE_CHILD_MAX
+#define VM_VPS_MAX 256u
+/* Exit status of children that did not give one themselves: this plus enum host_vm_end. */
+#define VM_STATUS_FAILED 128u
+
+/* One piece of its RAM, in one piece in the machine's as well. */
+struct vm_ram {
+    uint64_t gpa;
+    uint64_t bytes;
+    uint64_t address; /* ours */
+};
+
+/* One child. */
+struct host_vm {
+    uint32_t index; /* number of the child */
+    uint32_t vp_count;
+    struct child_vp *vps;
+    struct vm *worker;
+    void *storage;           /* of the worker */
+    struct spinlock lock;    /* the lock of vmbus/host.h */
+    struct spinlock ram_lock;
+    uint64_t *populated;     /* [ram_lock] bit for each 2 MiB: zeroed, and mapped for the child */
+    struct deposit deposit;  /* its partition_id is the partition's; 0: none */
+    uint32_t ram_count;
+    struct vm_ram ram[WORKER_RAM_RANGES_MAX];
+    uint32_t has_ended;      /* atomic; what follows was written before */
+    enum host_vm_end end_reason;
+    uint32_t end_status;
+    char error[256];         /* of worker_create() */
+};
+
+/* Creates a partition with VPs and memory and fills `vm`. On failure it prints why and undoes everything. */
+MUST_CHECK bool vm_create_partition(struct host_vm *vm, uint32_t index, uint64_t memory_bytes, uint32_t vp_count);
+
+/* Takes it all down: finalise, unmap, withdraw, delete, free. False: pages are missing or a call failed (printed). */
+bool vm_destroy_partition(struct host_vm *vm);
+
+/* Makes the 2 MiB around an address present. False: not RAM of the child, or the hypervisor refuses. */
+bool vm_populate(struct host_vm *vm, uint64_t gpa);
+
+/* Makes a child, with the boot modules "kernel" and "initrd", and queues its VPs. False: printed why. */
+MUST_CHECK bool vm_start(uint32_t index, const struct options *options);
+
+/* After SCHED_EVENT_ENDED: takes down the children that have ended. True when none is left. */
+bool vm_reap(void);
+
+/* Console input to child 0. */
+void vm_input(void);
+
+#endif

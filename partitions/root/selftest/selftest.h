@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SELFTEST_SELFTEST_H
+#define SELFTEST_SELFTEST_H
+
+/* The hypervisor as the root sees it, tested from inside (test= on the command line). */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/lib/compiler.h"
+
+/* Runs the test group of this name, or "all"; results are progress lines. True: everything passed. Called by minroot. */
+MUST_CHECK bool selftest_run(const char *name);
+
+/* Prints "PASS name", or "FAIL name: why" if the format is not null; returns true for PASS. */
+bool selftest_report(const char *name, const char *why, ...) PRINTF_LIKE(2, 3);
+
+/* Waits until *counter has reached `wanted`; false after a second. */
+MUST_CHECK bool selftest_wait(const uint32_t *counter, uint32_t wanted);
+
+/* Accesses that may fault (probe.S): 0, or the vector of the exception that was raised, plus 1. */
+uint32_t probe_read(uint64_t address, uint8_t *value);
+uint32_t probe_write(uint64_t address, uint8_t value);
+uint32_t probe_execute(uint64_t address);
+
+/* The groups; each reports its tests. */
+bool selftest_memory(void);
+bool selftest_interrupts(void);
+bool selftest_timers(void);
+bool selftest_apic_timer(void);
+bool selftest_console(void);
+bool selftest_synic(void);
+bool selftest_isolation(void);
+bool selftest_lifecycle(void);
+bool selftest_hypercall_errors(void);
+
+#endif

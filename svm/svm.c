@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * AMD-V backend: can this machine serve, per-processor set-up, making and freeing the backend's part of a VP, and the table that
+ * common code calls. Running, exits, events and registers are in the other files. APM vol. 2, Secure Virtual Machine.
+ */
+#include "svm/svm.h"
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/safe.h"
+#include "hv/debug/debug.h"
+#include "hv/lib/fmt.h"
+#include "hv/lib/x86/x86_regs.h"
+#include "hv/mem/mem.h"
+
+#define CPUID_EXTENDED_MAX 0x80000000u
+#define CPUID_EXTENDED_FEATURES 0x80000001u
+#define CPUID_SVM 0x8000000au
+#define CPUID_FEATURES_ECX_SVM (1u << 2)
+#define CPUID_FEATURES_EDX_1G_PAGES (1u << 26)
+#define CPUID_SVM_EDX_NESTED_PAGING (1u << 0)
+#define CPUID_SVM_EDX_NEXT_RIP (1u << 3)
+#define CPUID_SVM_EDX_DECODE_ASSIST (1u << 7)
+
+struct backend_features svm_features;
+
+static bool svm_probe(char *why, size_t size)
+{
+    uint64_t vm_cr;
+
+    if (cpuid(CPUID_EXTENDED_MAX, 0).eax < CPUID_SVM ||
+        !(cpuid(CPUID_EXTENDED_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM)) {
+        fmt_snprintf(why, size, "the processor has no AMD-V (SVM)");
+        return false;
+    }
+    if (!(cpuid(CPUID_SVM, 0).edx & CPUID_SVM_EDX_NESTED_PAGING)) {
+        fmt_snprintf(why, size, "the processor has AMD-V but no nested paging (NPT)");
+        return false;
+    }
+    if (msr_read_safe(X86_MSR_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
+        fmt_snprintf(why, size, "AMD-V is disabled by the firmware (VM_CR.SVMDIS); switch SVM on in the firmware set-up");
+        return false;
+    }
+    struct cpuid_result svm = cpuid(CPUID_SVM, 0);
+    svm_features.has_next_rip = (svm.edx & CPUID_SVM_EDX_NEXT_RIP) != 0;
+    svm_features.has_decode_assist = (svm.edx & CPUID_SVM_EDX_DECODE_ASSIST) != 0;
+    svm_features.tlb_tag_count = svm.ebx;
+    svm_gpa_format.has_1g_pages = (cpuid(CPUID_EXTENDED_FEATURES, 0).edx & CPUID_FEATURES_EDX_1G_PAGES) != 0;
+    if (svm.ebx < 2) {
+        fmt_snprintf(why, size, "the processor offers %u address-space identifiers; at least 2 are needed", svm.ebx);
+        return false;
+    }
+    return true;
+}
+
+static bool svm_init(void)
+{
+    return svm_bitmap_init();
+}
+
+static bool svm_enable_processor(void)
+{
+    struct cpu *cpu = cpu_this();
+    struct svm_cpu *own = page_alloc();
+    void *host_save = page_alloc();
+    uint64_t vm_cr;
+
+    if (own == NULL || host_save == NULL) {
+        log_line("processor %u: no memory for AMD-V", cpu->index);
+        return false;
+    }
+    if (msr_read_safe(X86_MSR_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
+        log_line("processor %u: AMD-V is disabled by the firmware", cpu->index);
+        return false;
+    }
+    own->host_vmcb = page_alloc();
+    if (own->host_vmcb == NULL) {
+        log_line("processor %u: no memory for AMD-V", cpu->index);
+        return false;
+    }
+    own->host_vmcb_spa = mem_to_spa(own->host_vmcb);
+    own->next_asid = 1;
+    own->asid_epoch = 1;
+    wrmsr(X86_MSR_EFER, rdmsr(X86_MSR_EFER) | X86_EFER_SVME);
+    wrmsr(X86_MSR_VM_HSAVE_PA, mem_to_spa(host_save).value);
+    __asm__ volatile("vmsave %0" : : "a"(own->host_vmcb_spa.value) : "memory");
+    cpu->backend = own;
+    return true;
+}
+
+static hv_status_t svm_vp_create(struct vp *vp)
+{
+    struct svm_vp *own = vp_page_alloc(vp);
+
+    if (own == NULL) {
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+    }
+    own->vmcb = vp_page_alloc(vp);
+    if (own->vmcb == NULL) {
+        vp_page_free(vp, own);
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+    }
+    own->vmcb_spa = mem_to_spa(own->vmcb);
+    vp->backend = own;
+    vmcb_init_control(vp);
+    return HV_STATUS_SUCCESS;
+}
+
+static void svm_vp_destroy(struct vp *vp)
+{
+    struct svm_vp *own = svm_of(vp);
+
+    if (own != NULL) {
+        vp_page_free(vp, own->vmcb);
+        vp_page_free(vp, own);
+        vp->backend = NULL;
+    }
+}
+
+const struct cpu_backend svm_backend = {
+    .name = "AMD-V",
+    .gpa_format = &svm_gpa_format,
+    .features = &svm_features,
+    .hypercall_instruction = { 0x0f, 0x01, 0xd9 }, /* VMMCALL */
+    .hypercall_op = X86_OP_VMMCALL,
+    .probe = svm_probe,
+    .init = svm_init,
+    .enable_processor = svm_enable_processor,
+    .vp_create = svm_vp_create,
+    .vp_destroy = svm_vp_destroy,
+    .vp_reset = svm_vp_reset,
+    .vp_run = svm_vp_run,
+    .get_register = svm_get_register,
+    .set_register = svm_set_register,
+    .get_paging = svm_get_paging,
+    .guest_tsc = svm_guest_tsc,
+    .intercepts_changed = svm_intercepts_changed,
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SVM_SVM_H
+#define SVM_SVM_H
+
+/* What the files of the AMD-V backend share. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hv/exit/exit.h"
+#include "hv/lib/addr.h"
+#include "hv/lib/compiler.h"
+#include "hv/partition/backend.h"
+#include "hv/partition/gpa_space.h"
+#include "hv/partition/vp.h"
+#include "svm/vmcb.h"
+
+/* The backend's part of a VP. */
+struct svm_vp {
+    struct vmcb *vmcb;         /* [V] */
+    spa_t vmcb_spa;            /* [I] */
+    struct svm_cpu *last_cpu;  /* [V] processor whose ASID it holds */
+    uint64_t asid_epoch;       /* [V] epoch of that ASID on last_cpu */
+    uint64_t tsc_aux;          /* [V] while not loaded */
+    bool needs_check;          /* [V] state was set from outside: vmcb_check() before the next entry */
+    bool awaits_iret;          /* [V] IRET of an NMI handler seen, not completed */
+    uint64_t iret_rip;         /* [V] where that IRET stands */
+};
+
+/* What one processor has for the backend; cpu->backend points to it. */
+struct svm_cpu {
+    struct vmcb *host_vmcb;    /* [I] VMSAVE image of the hypervisor's own FS, GS, TR, LDTR and syscall MSRs */
+    spa_t host_vmcb_spa;       /* [I] */
+    uint32_t next_asid;        /* [C] */
+    uint64_t asid_epoch;       /* [C] raised when ASIDs wrap; starts at 1 */
+};
+
+/* The backend's part of a VP. */
+static inline struct svm_vp *svm_of(struct vp *vp)
+{
+    return vp->backend;
+}
+
+/* svm.c: what this processor can do. */
+extern struct backend_features svm_features;
+extern struct gpa_format svm_gpa_format;
+
+/* svm_entry.S: one trip into the guest. Interrupts off before and after; `regs` all but RAX, RSP, RIP, RFLAGS (in the VMCB). */
+void svm_enter(struct vp_regs *regs, spa_t vmcb, spa_t host_vmcb);
+
+/* svm_run.c */
+enum vp_run_status svm_vp_run(struct vp *vp);
+
+/* svm_exit.c: decodes the exit in the VMCB and hands it up. */
+enum exit_action svm_handle_exit(struct vp *vp);
+
+/* svm_event.c: event injection before an entry, and what an exit interrupted. */
+void svm_prepare_events(struct vp *vp);
+void svm_collect_events(struct vp *vp);
+
+/* svm_regs.c */
+hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
+hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
+void svm_get_paging(struct vp *vp, struct vp_paging_state *state);
+uint64_t svm_guest_tsc(struct vp *vp);
+
+/* vmcb.c: control area of a fresh VP, and the architectural reset state. */
+void vmcb_init_control(struct vp *vp);
+void svm_vp_reset(struct vp *vp, bool power_on);
+void svm_intercepts_changed(struct vp *vp);
+
+/* svm_bitmap.c: permission maps, shared by all VPs of a kind. */
+MUST_CHECK bool svm_bitmap_init(void);
+spa_t svm_iopm(bool is_root);
+spa_t svm_msrpm(bool is_root);
+
+/* vmcb_check.c: the first rule of APM vol. 2, "Canonicalization and Consistency Checks", that the VMCB breaks, in words; or null. */
+const char *vmcb_check(const struct vmcb *vmcb);
+
+#endif

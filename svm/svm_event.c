@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events: turns what common code wants delivered into EVENTINJ or an interrupt window, and what an exit interrupted back into
+ * the VP's pending interruption. Which event comes first is common code's decision (vp_next_event). APM vol. 2, Event Injection.
+ */
+#include "svm/svm.h"
+
+#include "hv/debug/trace.h"
+#include "hv/lib/x86/x86_regs.h"
+
+static uint64_t event_from_interruption(uint64_t interruption)
+{
+    uint32_t type = hv_pending_interruption_type(interruption);
+    uint64_t event = VMCB_EVENT_VALID | (hv_pending_interruption_vector(interruption) & VMCB_EVENT_VECTOR_MASK);
+
+    switch (type) {
+    case HV_X64_PENDING_INTERRUPT:
+        break;
+    case HV_X64_PENDING_NMI:
+        event |= (uint64_t)VMCB_EVENT_NMI << VMCB_EVENT_TYPE_SHIFT;
+        break;
+    case HV_X64_PENDING_SOFTWARE_INTERRUPT:
+        event |= (uint64_t)VMCB_EVENT_SOFTWARE << VMCB_EVENT_TYPE_SHIFT;
+        break;
+    default:
+        event |= (uint64_t)VMCB_EVENT_EXCEPTION << VMCB_EVENT_TYPE_SHIFT;
+        break;
+    }
+    if (interruption & HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE) {
+        event |= VMCB_EVENT_ERROR_VALID |
+                 (uint64_t)hv_pending_interruption_error_code(interruption) << VMCB_EVENT_ERROR_SHIFT;
+    }
+    return event;
+}
+
+static void open_interrupt_window(struct vmcb *vmcb, uint8_t priority)
+{
+    uint64_t control = vmcb->interrupt_control & ~(VMCB_INT_PRIORITY_MASK | VMCB_INT_VECTOR_MASK);
+
+    /* The virtual interrupt is never delivered: its intercept fires at the point where it could be. */
+    vmcb->interrupt_control = control | VMCB_INT_IRQ | ((uint64_t)priority << VMCB_INT_PRIORITY_SHIFT);
+    vmcb->intercept_misc1 |= VMCB_MISC1_VINTR;
+}
+
+static void close_interrupt_window(struct vmcb *vmcb)
+{
+    vmcb->interrupt_control &= ~VMCB_INT_IRQ;
+    vmcb->intercept_misc1 &= ~VMCB_MISC1_VINTR;
+}
+
+void svm_prepare_events(struct vp *vp)
+{
+    struct svm_vp *own = svm_of(vp);
+    struct vmcb *vmcb = own->vmcb;
+    struct vp_event event = vp_next_event(vp);
+
+    vmcb->event_injection = 0;
+    if (event.inject) {
+        vmcb->event_injection = event_from_interruption(event.interruption);
+        vp->pending_interruption = 0;
+        if (hv_pending_interruption_type(event.interruption) == HV_X64_PENDING_NMI) {
+            vp->nmi_masked = true;
+            vmcb->intercept_misc1 |= VMCB_MISC1_IRET;
+        }
+        trace(TRACE_INJECT, vp->trace_id, hv_pending_interruption_vector(event.interruption),
+              hv_pending_interruption_type(event.interruption));
+    }
+    if (event.want_interrupt_window) {
+        open_interrupt_window(vmcb, event.window_priority);
+    } else if (vmcb->interrupt_control & VMCB_INT_IRQ) {
+        close_interrupt_window(vmcb);
+    }
+}
+
+void svm_collect_events(struct vp *vp)
+{
+    struct svm_vp *own = svm_of(vp);
+    uint64_t info = own->vmcb->exit_interrupt_info;
+
+    /* The mask of an NMI handler ends when its IRET has completed, which is known once RIP has moved on. */
+    if (own->awaits_iret && vp->regs.rip != own->iret_rip) {
+        own->awaits_iret = false;
+        vp->nmi_masked = false;
+    }
+    if (!(info & VMCB_EVENT_VALID)) {
+        return;
+    }
+    uint32_t vector = (uint32_t)(info & VMCB_EVENT_VECTOR_MASK);
+    enum vmcb_event_type type = (enum vmcb_event_type)((info & VMCB_EVENT_TYPE_MASK) >> VMCB_EVENT_TYPE_SHIFT);
+
+    switch (type) {
+    case VMCB_EVENT_INTERRUPT:
+        vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_INTERRUPT, vector);
+        break;
+    case VMCB_EVENT_NMI:
+        vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_NMI, X86_VECTOR_NMI);
+        vp->nmi_masked = false;
+        break;
+    case VMCB_EVENT_EXCEPTION:
+        if (vector == X86_VECTOR_BP || vector == X86_VECTOR_OF) {
+            break; /* RIP is still at INT3 or INTO: it executes again */
+        }
+        vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_EXCEPTION, vector);
+        if (info & VMCB_EVENT_ERROR_VALID) {
+            vp->pending_interruption |= HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE |
+                                        (info >> VMCB_EVENT_ERROR_SHIFT) << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT;
+        }
+        break;
+    case VMCB_EVENT_SOFTWARE:
+        break; /* RIP is still at INT n: it executes again */
+    }
+}

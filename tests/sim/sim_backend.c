@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/sim_backend.h"
+
+#include <string.h>
+
+#include "hv/cpu/cpu.h"
+#include "hv/lib/x86/x86_regs.h"
+#include "hv/time/time.h"
+
+/*
+ * The backend table of the sim: registers in a list, second-level tables in a format of its own, guests that are scripts.
+ */
+
+/* Entry format: present, rights in 3:1, accessed, dirty, leaf, no-access. */
+#define ENTRY_PRESENT 0x001ull
+#define ENTRY_RIGHTS_SHIFT 1
+#define ENTRY_RIGHTS_MASK 0x01eull
+#define ENTRY_ACCESSED 0x020ull
+#define ENTRY_DIRTY 0x040ull
+#define ENTRY_LEAF 0x080ull
+#define ENTRY_NO_ACCESS 0x200ull
+#define ENTRY_ADDRESS 0x000ffffffffff000ull
+
+static uint64_t make_table(spa_t table)
+{
+    return table.value | ENTRY_PRESENT;
+}
+
+static uint64_t make_leaf(spa_t page, uint32_t rights, enum gpa_level level)
+{
+    (void)level;
+    return page.value | ENTRY_PRESENT | ENTRY_LEAF | ((uint64_t)rights << ENTRY_RIGHTS_SHIFT);
+}
+
+static bool is_present(uint64_t entry)
+{
+    return (entry & ENTRY_PRESENT) != 0;
+}
+
+static bool is_leaf(uint64_t entry, enum gpa_level level)
+{
+    return level == GPA_LEVEL_4K || (entry & ENTRY_LEAF) != 0;
+}
+
+static spa_t entry_address(uint64_t entry)
+{
+    return spa(entry & ENTRY_ADDRESS);
+}
+
+static uint32_t entry_rights(uint64_t entry)
+{
+    return (uint32_t)((entry & ENTRY_RIGHTS_MASK) >> ENTRY_RIGHTS_SHIFT);
+}
+
+static struct gpa_format format = {
+    .make_table = make_table,
+    .make_leaf = make_leaf,
+    .no_access_entry = ENTRY_NO_ACCESS,
+    .is_present = is_present,
+    .is_leaf = is_leaf,
+    .address = entry_address,
+    .rights = entry_rights,
+    .accessed_bit = ENTRY_ACCESSED,
+    .dirty_bit = ENTRY_DIRTY,
+    .has_1g_pages = true,
+};
+
+static struct backend_features features = {.has_next_rip = true, .tlb_tag_count = 16};
+
+static bool sim_probe(char *why, size_t size)
+{
+    (void)why;
+    (void)size;
+    return true;
+}
+
+static bool sim_init(void)
+{
+    return true;
+}
+
+static bool sim_enable_processor(void)
+{
+    return true;
+}
+
+static hv_status_t sim_vp_create(struct vp *vp)
+{
+    vp->backend = vp_page_alloc(vp);
+    return vp->backend == NULL ? HV_STATUS_INSUFFICIENT_MEMORY : HV_STATUS_SUCCESS;
+}
+
+static void sim_vp_destroy(struct vp *vp)
+{
+    vp_page_free(vp, vp->backend);
+    vp->backend = NULL;
+}
+
+static bool is_backend_register(uint32_t name)
+{
+    switch (name) {
+    case HvX64RegisterCr0:
+    case HvX64RegisterCr2:
+    case HvX64RegisterCr3:
+    case HvX64RegisterCr4:
+    case HvX64RegisterDr6:
+    case HvX64RegisterDr7:
+    case HvX64RegisterEfer:
+    case HvX64RegisterKernelGsBase:
+    case HvX64RegisterPat:
+    case HvX64RegisterSysenterCs:
+    case HvX64RegisterSysenterEip:
+    case HvX64RegisterSysenterEsp:
+    case HvX64RegisterStar:
+    case HvX64RegisterLstar:
+    case HvX64RegisterCstar:
+    case HvX64RegisterSfmask:
+    case HvX64RegisterTscAux:
+    case HvX64RegisterDebugCtl:
+    case HvX64RegisterTsc:
+    case HvX64RegisterGdtr:
+    case HvX64RegisterIdtr:
+        return true;
+    default:
+        return name >= HvX64RegisterEs && name <= HvX64RegisterTr;
+    }
+}
+
+static union hv_register_value *find_register(struct vp *vp, uint32_t name)
+{
+    struct sim_vp *own = sim_of(vp);
+
+    for (uint32_t i = 0; i < own->register_count; i++) {
+        if (own->names[i] == name) {
+            return &own->values[i];
+        }
+    }
+    if (own->register_count == SIM_REGISTER_MAX) {
+        return NULL;
+    }
+    own->names[own->register_count] = name;
+    return &own->values[own->register_count++];
+}
+
+static hv_status_t sim_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
+{
+    if (!is_backend_register(name)) {
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+    *value = *find_register(vp, name);
+    return HV_STATUS_SUCCESS;
+}
+
+static hv_status_t sim_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
+{
+    if (!is_backend_register(name)) {
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+    *find_register(vp, name) = *value;
+    return HV_STATUS_SUCCESS;
+}
+
+/* 64-bit mode, paging off for the walker: guests of tests live in one flat space. */
+static void sim_vp_reset(struct vp *vp, bool power_on)
+{
+    struct sim_vp *own = sim_of(vp);
+    union hv_register_value value = {0};
+
+    (void)power_on;
+    memset(own->values, 0, sizeof(own->values));
+    own->register_count = 0;
+    memset(vp->regs.gpr, 0, sizeof(vp->regs.gpr));
+    vp->regs.rip = 0xfff0;
+    vp->regs.rflags = X86_RFLAGS_FIXED;
+    value.reg64 = X86_CR0_PE;
+    (void)sim_set_register(vp, HvX64RegisterCr0, &value);
+    value.reg64 = X86_EFER_LME | X86_EFER_LMA;
+    (void)sim_set_register(vp, HvX64RegisterEfer, &value);
+    value = (union hv_register_value){0};
+    value.segment.attributes = HV_X64_SEGMENT_LONG | HV_X64_SEGMENT_PRESENT | HV_X64_SEGMENT_NON_SYSTEM | 0xb;
+    (void)sim_set_register(vp, HvX64RegisterCs, &value);
+}
+
+static void sim_get_paging(struct vp *vp, struct vp_paging_state *state)
+{
+    *state = (struct vp_paging_state){
+        .cr0 = find_register(vp, HvX64RegisterCr0)->reg64,
+        .cr3 = find_register(vp, HvX64RegisterCr3)->reg64,
+        .cr4 = find_register(vp, HvX64RegisterCr4)->reg64,
+        .efer = find_register(vp, HvX64RegisterEfer)->reg64,
+        .rflags = vp->regs.rflags,
+        .cpl = (uint8_t)((find_register(vp, HvX64RegisterSs)->segment.attributes & HV_X64_SEGMENT_DPL_MASK) >>
+                         HV_X64_SEGMENT_DPL_SHIFT),
+    };
+}
+
+static uint64_t sim_guest_tsc(struct vp *vp)
+{
+    (void)vp;
+    return time_tsc();
+}
+
+static void sim_intercepts_changed(struct vp *vp)
+{
+    (void)vp;
+}
+
+/* One entry: flushes that were asked for, the event, and the next step of the script. */
+static enum exit_action enter(struct vp *vp, struct cpu *cpu)
+{
+    struct sim_vp *own = sim_of(vp);
+    struct vp_event event = vp_next_event(vp);
+    uint64_t generation;
+
+    if (event.inject) {
+        own->last_event = event.interruption;
+        own->event_count++;
+    }
+    atomic_store(&cpu->guest_space, vp->space);
+    generation = atomic_load(&vp->space->generation);
+    if (vp->space_generation != generation || vp->flush_done != atomic_load(&vp->flush_wanted)) {
+        vp->space_generation = generation;
+        vp->flush_done = atomic_load(&vp->flush_wanted);
+        own->flushes++;
+    }
+    atomic_store(&cpu->guest_space, NULL);
+    if (own->script_next == own->script_count) {
+        machine_take_kicks();
+        vp->run_status = VP_RUN_INTERRUPT;
+        return EXIT_LEAVE;
+    }
+    vp->exit_count++;
+    own->script_next++;
+    return own->script[own->script_next - 1].step(vp, own->script[own->script_next - 1].context);
+}
+
+static enum vp_run_status sim_vp_run(struct vp *vp)
+{
+    struct cpu *cpu = cpu_this();
+    void *outer = cpu->current_vp;
+
+    cpu->current_vp = vp;
+    do {
+        if (atomic_load(&vp->requests) != 0 && !vp_handle_requests(vp)) {
+            break;
+        }
+    } while (enter(vp, cpu) == EXIT_RESUME);
+    cpu->current_vp = outer;
+    return vp->run_status;
+}
+
+const struct cpu_backend sim_backend = {
+    .name = "sim",
+    .gpa_format = &format,
+    .features = &features,
+    .hypercall_instruction = {0x0f, 0x01, 0xd9},
+    .hypercall_op = X86_OP_VMMCALL,
+    .probe = sim_probe,
+    .init = sim_init,
+    .enable_processor = sim_enable_processor,
+    .vp_create = sim_vp_create,
+    .vp_destroy = sim_vp_destroy,
+    .vp_reset = sim_vp_reset,
+    .vp_run = sim_vp_run,
+    .get_register = sim_get_register,
+    .set_register = sim_set_register,
+    .get_paging = sim_get_paging,
+    .guest_tsc = sim_guest_tsc,
+    .intercepts_changed = sim_intercepts_changed,
+};
+
+void sim_script_add(struct vp *vp, sim_step step, void *context)
+{
+    struct sim_vp *own = sim_of(vp);
+
+    if (own->script_next == own->script_count) {
+        own->script_next = 0;
+        own->script_count = 0;
+    }
+    own->script[own->script_count].step = step;
+    own->script[own->script_count].context = context;
+    own->script_count++;
+}
+
+void sim_script_clear(struct vp *vp)
+{
+    sim_of(vp)->script_next = 0;
+    sim_of(vp)->script_count = 0;
+}
+
+uint64_t sim_last_event(struct vp *vp)
+{
+    return sim_of(vp)->last_event;
+}
+
+uint32_t sim_event_count(struct vp *vp)
+{
+    return sim_of(vp)->event_count;
+}
+
+enum exit_action sim_exit_halt(struct vp *vp, void *context)
+{
+    (void)context;
+    return exit_halt(vp, 1);
+}
+
+enum exit_action sim_exit_out(struct vp *vp, void *context)
+{
+    struct exit_io io = {.port = 0x3f8, .size = 1, .insn_length = 1};
+
+    (void)context;
+    return exit_io(vp, &io);
+}
+
+static enum exit_action touch(struct vp *vp, const uint64_t *address, bool is_write)
+{
+    struct exit_memory access = {.gpa = gpa(*address), .is_write = is_write};
+
+    return exit_memory(vp, &access);
+}
+
+enum exit_action sim_exit_read(struct vp *vp, void *context)
+{
+    return touch(vp, context, false);
+}
+
+enum exit_action sim_exit_write(struct vp *vp, void *context)
+{
+    return touch(vp, context, true);
+}
+
+enum exit_action sim_exit_shutdown(struct vp *vp, void *context)
+{
+    (void)context;
+    return exit_shutdown(vp);
+}
+
+enum exit_action sim_exit_nothing(struct vp *vp, void *context)
+{
+    (void)vp;
+    (void)context;
+    return EXIT_RESUME;
+}

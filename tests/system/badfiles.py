@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Damaged guest files for the bad-input tests, made from the good ones."""
+
+import struct
+
+import guestfiles
+
+ELF_PHOFF = 0x20
+ELF_MACHINE = 0x12
+PHDR_FILESZ = 0x20
+PHDR_PADDR = 0x18
+
+
+def patched(data, offset, form, value):
+    """The data with one field replaced."""
+    copy = bytearray(data)
+    struct.pack_into(form, copy, offset, value)
+    return bytes(copy)
+
+
+def first_segment(elf):
+    """Where the first program header of a 64-bit ELF lies."""
+    return struct.unpack_from("<Q", elf, ELF_PHOFF)[0]
+
+
+def make(folder):
+    """Writes every damaged file into the folder; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    image = guestfiles.KERNEL.read_bytes()
+    elf = guestfiles.VMLINUX.read_bytes()
+    initrd = guestfiles.INITRD.read_bytes()
+    head = first_segment(elf)
+    files = {
+        "one-byte": b"\x7f",
+        "zeros": bytes(65536),
+        "bzimage-header-only": image[:0x260],
+        "bzimage-half": image[:len(image) // 2],
+        "bzimage-old-protocol": patched(image, guestfiles.VERSION_OFFSET, "<H", 0x0200),
+        "bzimage-many-setup-sectors": patched(image[:16384], guestfiles.SETUP_SECTS_OFFSET, "<B", 255),
+        "elf-header-only": elf[:64],
+        "elf-half": elf[:len(elf) // 2],
+        "elf-other-machine": patched(elf[:1 << 20], ELF_MACHINE, "<H", 183),
+        "elf-far-headers": patched(elf[:1 << 20], ELF_PHOFF, "<Q", (1 << 64) - 32),
+        "elf-huge-segment": patched(elf[:1 << 20], head + PHDR_FILESZ, "<Q", (1 << 64) - 4096),
+        "elf-far-segment": patched(elf[:1 << 20], head + PHDR_PADDR, "<Q", 1 << 50),
+        "initrd-half": initrd[:len(initrd) // 2],
+        "initrd-noise": bytes((i * 197 + (i >> 8) * 31) & 255 for i in range(65536)),
+    }
+    for name, data in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != len(data):
+            path.write_bytes(data)
+    return folder

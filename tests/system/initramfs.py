@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""Writes the guest's initramfs: a newc cpio archive with BusyBox, and a second tiny one that carries a command."""
+
+import gzip
+import stat
+import subprocess
+from pathlib import Path
+
+from common import Failure, write_if_changed
+
+INIT = r"""#!/bin/sh
+# First process of the guest: a shell on the console, or one command with its output on the second serial port.
+export PATH=/sbin:/bin HOME=/root
+echo 'partita-guest: up'
+
+# BusyBox's poweroff, halt and reboot ask the first process by these signals. A trap runs only between two commands,
+# so everything that takes long is a background job that this shell waits for.
+trap 'busybox poweroff -f' USR2
+trap 'busybox halt -f' USR1
+trap 'busybox reboot -f' TERM
+
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+cd /root
+
+if [ -f /etc/partita-exec ]; then
+    stty -F /dev/ttyS1 raw -echo
+    # The job closes the port, and closing waits until the last byte has left it.
+    sh /etc/partita-exec </dev/null >/dev/ttyS1 2>&1 &
+    wait $!
+    status=$?
+    # The VM's exit device: the byte written to port 0xF4 becomes the status of the child.
+    printf "\\$(printf %03o $status)" | dd of=/dev/port bs=1 seek=244 count=1 conv=notrunc 2>/dev/null
+else
+    echo "Linux $(uname -r) on $(nproc) processors; 'poweroff' ends the machine."
+    setsid cttyhack sh &
+    wait $!
+fi
+busybox poweroff -f
+"""
+
+FILES = {
+    "init": (0o755, INIT),
+    "etc/passwd": (0o644, "root::0:0:root:/root:/bin/sh\n"),
+    "etc/group": (0o644, "root:x:0:\n"),
+}
+FOLDERS = ("bin", "dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp")
+
+
+class Archive:
+    """A cpio archive in the "newc" form, built in memory."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.inode = 0
+
+    def add(self, name, mode, content=b"", device=(0, 0)):
+        """Appends one entry; mode carries the type bits too."""
+        self.inode += 1
+        raw = name.encode() + b"\0"
+        links = 2 if stat.S_ISDIR(mode) else 1
+        fields = (self.inode, mode, 0, 0, links, 0, len(content), 0, 0, device[0], device[1], len(raw), 0)
+        self.data += b"070701" + b"".join(b"%08X" % field for field in fields) + raw
+        self.pad()
+        self.data += content
+        self.pad()
+
+    def pad(self):
+        """Headers and contents start on four bytes."""
+        self.data += b"\0" * (-len(self.data) % 4)
+
+    def finish(self):
+        """The bytes of the archive, closed by its trailer."""
+        self.inode = -1
+        self.add("TRAILER!!!", 0)
+        self.data += b"\0" * (-len(self.data) % 512)
+        return bytes(self.data)
+
+
+def applets(busybox):
+    """The names that this busybox answers to."""
+    try:
+        done = subprocess.run([str(busybox), "--list"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Failure(f"{busybox} does not run: {error}") from error
+    return done.stdout.split()
+
+
+def build(busybox):
+    """The base archive, compressed."""
+    archive = Archive()
+    for folder in FOLDERS:
+        archive.add(folder, stat.S_IFDIR | 0o755)
+    archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    archive.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
+    for name, (mode, text) in FILES.items():
+        archive.add(name, stat.S_IFREG | mode, text.encode())
+    archive.add("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes())
+    for name in applets(busybox):
+        if name != "busybox":
+            archive.add(f"bin/{name}", stat.S_IFLNK | 0o777, b"busybox")
+    return gzip.compress(archive.finish(), 1, mtime=0)
+
+
+def with_command(base, command):
+    """The base archive followed by one that carries the command to execute; the kernel unpacks both in order."""
+    archive = Archive()
+    archive.add("etc/partita-exec", stat.S_IFREG | 0o644, command.encode() + b"\n")
+    # The first archive ends at any length; the kernel looks for the next one on four bytes.
+    return base + b"\0" * (-len(base) % 4) + archive.finish()
+
+
+def ensure(busybox, target):
+    """Writes the base initramfs when it is missing or older than what it is made of."""
+    newest = max(busybox.stat().st_mtime, Path(__file__).stat().st_mtime)
+    if target.is_file() and target.stat().st_mtime >= newest:
+        return
+    write_if_changed(target, build(busybox))
+    target.touch()

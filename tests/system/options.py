@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The options that describe a machine with a root and its children: their parsing, their limits, their errors."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+import guestfiles
+from common import TOP, Failure
+
+VPS_MAX = 64
+CHILDREN_MAX = 16
+LPS_MAX = 64
+MEMORY_MIN_MIB = 64
+MEMORY_STEP_MIB = 2
+MEMORY_MAX_MIB = 64 * 1024
+APPEND_MAX = 1024
+TIMEOUT_DEFAULT_S = 600
+NONE = "none"
+
+# panic=-1: a guest that panics restarts at once, which ends it here, instead of standing still until the timeout.
+CHILD_COMMAND_LINE = "console=ttyS0 quiet panic=-1"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, in the driver's own manner."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message):
+        raise Failure(f"{message} (see ./partita {self.prog.split()[-1]} --help)")
+
+
+def parse_memory(text):
+    """A size like 256M or 1G in MiB; a plain number is MiB."""
+    found = re.fullmatch(r"(\d{1,9})([KMG]?)(?:i?B)?", text, re.IGNORECASE)
+    if not found:
+        raise Failure(f"--memory: {text!r} is not a size like 256M or 1G")
+    number, unit = int(found.group(1)), found.group(2).upper() or "M"
+    return {"K": number // 1024, "M": number, "G": number * 1024}[unit]
+
+
+def whole(name, text, least, most):
+    """A whole number within limits, with an error that names the option."""
+    if not re.fullmatch(r"-?\d{1,9}", text):
+        raise Failure(f"{name}: {text!r} is not a whole number")
+    value = int(text)
+    if value < least:
+        raise Failure(f"{name}: {value} is too few, the least is {least}")
+    if value > most:
+        raise Failure(f"{name}: {value} is too many, the most is {most}")
+    return value
+
+
+def add_machine_options(parser):
+    """Options shared by run and iso."""
+    group = parser.add_argument_group("the children")
+    group.add_argument("--children", default="1", metavar="N",
+                       help=f"how many, all alike (default 1, at most {CHILDREN_MAX})")
+    group.add_argument("--vps", default="2", metavar="N",
+                       help=f"virtual processors of each (default 2, at most {VPS_MAX})")
+    group.add_argument("--memory", default="256M", metavar="SIZE",
+                       help=f"memory of each, like 256M or 1G (default 256M, at least {MEMORY_MIN_MIB}M)")
+    group.add_argument("--kernel", metavar="FILE",
+                       help="what they boot: a bzImage, an ELF with a PVH entry or a Multiboot1 kernel (default: "
+                            "Debian's own kernel)")
+    group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox; 'none': without)")
+    group.add_argument("--append", default="", metavar="STR",
+                       help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
+                            "'partita.child=N', where N counts them from 0")
+    group.add_argument("--exec", dest="command", metavar="COMMAND",
+                       help="run this in the shell of each child, print only its output, exit with its status")
+    group.add_argument("--hv-append", default="", metavar="STR", help="command line of the hypervisor itself")
+    # Frames without a command, for bare guests that report through the exit device.
+    group.add_argument("--frames", action="store_true", help=argparse.SUPPRESS)
+    # Words for minroot itself, like the name of one of its self-tests.
+    group.add_argument("--root-append", default="", help=argparse.SUPPRESS)
+    group.add_argument("--no-build", action="store_true", help=argparse.SUPPRESS)
+
+
+def add_emulator_options(parser):
+    """Options of run alone."""
+    group = parser.add_argument_group("the machine")
+    group.add_argument("--lps", metavar="N",
+                       help=f"processors (default: 2, or 1 on a host with one; at most {LPS_MAX})")
+    group.add_argument("--cpu", choices=("svm", "vmx"), default="svm",
+                       help="kind of virtualisation: AMD-V (svm) or Intel VT-x (vmx)")
+    group.add_argument("--qemu-cpu", metavar="MODEL", help="CPU model for QEMU (default: max, or host with KVM)")
+    group.add_argument("--firmware", choices=("kernel", "bios", "uefi"), default="kernel",
+                       help="start the image directly (kernel), or boot the ISO on BIOS or UEFI")
+    group.add_argument("--timeout", metavar="S",
+                       help=f"give up after S seconds, status 124 (default {TIMEOUT_DEFAULT_S}; none on a terminal "
+                            "without --exec)")
+    group.add_argument("--logs", metavar="DIR", help="where the logs go (default build/run)")
+    group.add_argument("--verbose", action="store_true",
+                       help="also show consoles and what the hypervisor logs, on stderr")
+
+
+def readable(option, text):
+    """The path of a file that can be read, or a Failure that names the option."""
+    path = Path(text).absolute()
+    if not path.exists():
+        raise Failure(f"{option}: there is no file {text}")
+    if not path.is_file():
+        raise Failure(f"{option}: {text} is not a file")
+    if not os.access(path, os.R_OK):
+        raise Failure(f"{option}: {text} cannot be read")
+    if path.stat().st_size == 0:
+        raise Failure(f"{option}: {text} is empty")
+    return path
+
+
+def printable(option, text, most):
+    """A command line that survives its way through boot loaders and minroot's own quoting, or a Failure."""
+    if len(text) > most:
+        raise Failure(f"{option}: {len(text)} characters are too many, the most is {most}")
+    if not all(" " <= character <= "~" for character in text):
+        raise Failure(f"{option}: only printable ASCII characters are possible")
+    if '"' in text:
+        raise Failure(f"{option}: double quotes cannot be passed on")
+    return text
+
+
+def check(options):
+    """Turns the texts of the machine options into checked values, in place; every error is one Failure."""
+    options.children = whole("--children", options.children, 1, CHILDREN_MAX)
+    options.vps = whole("--vps", options.vps, 1, VPS_MAX)
+    options.memory = parse_memory(options.memory)
+    if options.memory < MEMORY_MIN_MIB:
+        raise Failure(f"--memory: {options.memory}M is too little, the least is {MEMORY_MIN_MIB}M")
+    if options.memory > MEMORY_MAX_MIB:
+        raise Failure(f"--memory: {options.memory}M is too much, the most is {MEMORY_MAX_MIB}M")
+    if options.memory % MEMORY_STEP_MIB != 0:
+        raise Failure(f"--memory: {options.memory}M is not a multiple of {MEMORY_STEP_MIB}M")
+    options.kernel = readable("--kernel", options.kernel) if options.kernel is not None else None
+    printable("--append", options.append, APPEND_MAX)
+    printable("--hv-append", options.hv_append, APPEND_MAX)
+    printable("--root-append", options.root_append, APPEND_MAX)
+    if options.initrd is not None and options.initrd != NONE:
+        options.initrd = readable("--initrd", options.initrd)
+    if options.command is not None:
+        if options.initrd == NONE:
+            raise Failure("--exec needs an initrd, and --initrd none leaves it out")
+        if "\0" in options.command:
+            raise Failure("--exec: the command contains a NUL character")
+
+
+def check_emulator(options):
+    """The same for the options of run alone."""
+    if options.lps is None:
+        options.lps = min(os.cpu_count() or 1, 2)
+    else:
+        options.lps = whole("--lps", options.lps, 1, LPS_MAX)
+    if options.timeout is not None:
+        options.timeout = whole("--timeout", options.timeout, 1, 1_000_000)
+    if options.qemu_cpu is not None and not re.fullmatch(r"[\w.,+=-]+", options.qemu_cpu):
+        raise Failure(f"--qemu-cpu: {options.qemu_cpu!r} is not a CPU model of QEMU")
+    if options.cpu == "vmx":
+        if not any((TOP / "vmx").glob("*.c")):
+            raise Failure("--cpu vmx: not yet: the VT-x backend is not built")
+        raise Failure("--cpu vmx: not yet: QEMU's software CPU has no VT-x, and no other machine is set up for run")
+
+
+def needs_default_guest(options):
+    """True if Debian's kernel or our initramfs is wanted."""
+    return options.kernel is None or options.initrd is None
+
+
+def is_framed(options):
+    """True if the root wraps what the children say into frames."""
+    return options.command is not None or options.children > 1 or options.frames
+
+
+def root_command_line(options):
+    """minroot's command line; quotes keep the blanks of a word, and are taken away by minroot."""
+    child = f"{CHILD_COMMAND_LINE} {options.append}".strip()
+    words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
+             f"exec={int(is_framed(options))}", options.root_append, f'append="{child}"']
+    return " ".join(word for word in words if word)
+
+
+def kernel_file(options):
+    """The file that the children boot."""
+    return options.kernel or guestfiles.KERNEL
+
+
+def initrd_file(options):
+    """The base initrd, or None."""
+    if options.initrd == NONE:
+        return None
+    return options.initrd or guestfiles.INITRD

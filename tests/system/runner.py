@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: MIT
+"""./partita run: starts the machine, sorts what comes out of it, ends with the children's status."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import building
+import guestfiles
+import initramfs
+import iso
+import machine
+import options as machine_options
+from common import (BUILD, STATUS_BROKEN, STATUS_INTERRUPTED, STATUS_TIMEOUT, Failure, build_lock, is_interactive, say,
+                    tail)
+from frames import Demultiplexer, EscapeFilter, Lines
+from packages import ensure as ensure_packages
+
+POWER_OFF_SECONDS = 20
+TICK_SECONDS = 0.2
+READ_BYTES = 65536
+LOG_LINES = 12
+RAW_END_BYTES = 4096
+ROOT_PREFIX = "minroot: "
+
+
+@contextlib.contextmanager
+def run_folder(wanted):
+    """The folder for this run's files, held by a lock: build/run, or build/run-2 and so on while that is in use."""
+    for number in range(1, 100):
+        folder = wanted or BUILD / ("run" if number == 1 else f"run-{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w", encoding="ascii") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if wanted:
+                    raise Failure(f"--logs: {wanted} is in use by another run") from error
+                continue
+            for pattern in ("*.log", "*.img", "*.fd"):
+                for old in folder.glob(pattern):
+                    old.unlink()
+            yield folder
+            return
+    raise Failure("too many runs at once")
+
+
+@contextlib.contextmanager
+def raw_terminal(descriptor):
+    """Every key goes to the child at once; put back at the end. Output stays cooked, for our own lines."""
+    saved = termios.tcgetattr(descriptor)
+    mode = termios.tcgetattr(descriptor)
+    mode[0] &= ~(termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON)
+    mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
+    mode[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+    mode[6][termios.VMIN] = 1
+    mode[6][termios.VTIME] = 0
+    termios.tcsetattr(descriptor, termios.TCSAFLUSH, mode)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, saved)
+
+
+def write_all(descriptor, data):
+    """Writes everything, also to a descriptor that takes only part at a time."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view):]
+        except BlockingIOError:
+            time.sleep(0.01)
+
+
+class Output:
+    """Where the pieces of COM1 go: stdout, stderr, logs. Knows nothing about processes."""
+
+    def __init__(self, folder, children, framed, verbose, progress, stdout=1, stderr=2):
+        self.folder = folder
+        self.children = children
+        self.framed = framed
+        self.verbose = verbose
+        self.progress = progress
+        self.stdout = stdout
+        self.stderr = stderr
+        self.statuses = {}
+        self.errors = []
+        self.faults = []
+        self.raw_end = b""
+        self.logs = {}
+        self.data_lines = [Lines(b"child%d: " % child if children > 1 else b"") for child in range(children)]
+        self.console_lines = [Lines(b"child%d: " % child) for child in range(children)]
+        # With frames and no command to wait for, the consoles are all there is to see.
+        self.shows_consoles = verbose
+
+    def log(self, name, data):
+        """Appends to a log of this run."""
+        if name not in self.logs:
+            self.logs[name] = open(self.folder / name, "ab", buffering=0)
+        self.logs[name].write(data)
+
+    def take(self, stream, child, payload):
+        """One piece from the demultiplexer."""
+        if stream == "raw":
+            self.take_raw(payload)
+        elif child >= self.children:
+            self.faults.append(f"the root spoke of child {child}, and there are {self.children}")
+        elif stream == "c":
+            self.take_console(child, payload)
+        elif stream == "d":
+            if self.children > 1:
+                payload = self.data_lines[child].feed(payload)
+            write_all(self.stdout, payload)
+        elif stream == "x":
+            self.take_end(child, payload)
+        else:
+            text = payload.decode("utf-8", "replace").strip()
+            self.log("root.log", f"{'error' if stream == 'e' else 'progress'}: {text}\n".encode())
+            if stream == "e":
+                self.errors.append(text)
+            elif self.progress:
+                write_all(self.stderr, f"partita: {text}\n".encode())
+
+    def take_raw(self, data):
+        """Bytes outside of frames: the child's console when it owns the terminal, else nobody's."""
+        if self.framed:
+            self.log("root.log", data)
+            return
+        self.raw_end = (self.raw_end + data)[-RAW_END_BYTES:]
+        self.log("child0.log", data)
+        write_all(self.stdout, data)
+
+    def take_console(self, child, data):
+        """A child's console in a frame."""
+        self.log(f"child{child}.log", data)
+        if not self.framed:
+            write_all(self.stdout, data)
+        elif self.shows_consoles:
+            write_all(self.stderr, self.console_lines[child].feed(data))
+
+    def take_end(self, child, payload):
+        """A child is over; a second end of the same child is the root's fault."""
+        try:
+            status = int(payload)
+        except ValueError:
+            status = -1
+        if not 0 <= status <= 255 or child in self.statuses:
+            self.faults.append(f"the root reported a strange end of child {child}: {payload[:32]!r}")
+            return
+        self.statuses[child] = status
+        self.flush(child)
+
+    def flush(self, child):
+        """Completes unfinished lines."""
+        write_all(self.stdout, self.data_lines[child].finish())
+        if self.shows_consoles:
+            write_all(self.stderr, self.console_lines[child].finish())
+
+    def close(self):
+        """Completes everything and closes the logs."""
+        for child in range(self.children):
+            self.flush(child)
+        for log in self.logs.values():
+            log.close()
+
+    def is_complete(self):
+        """True once every child has ended."""
+        return len(self.statuses) == self.children
+
+    def ended_on_terminal(self):
+        """Without frames: True if the child had the terminal last. What minroot says there itself begins with its name,
+        and it says something only when it had to give up."""
+        lines = self.raw_end.decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return not self.framed and bool(last) and not last.startswith(ROOT_PREFIX)
+
+    def status(self):
+        """The first nonzero status in the order of the children, else 0."""
+        return next((status for _, status in sorted(self.statuses.items()) if status), 0)
+
+
+class LogFollower:
+    """Passes on the new lines of a growing log."""
+
+    def __init__(self, path, descriptor):
+        self.path = path
+        self.descriptor = descriptor
+        self.position = 0
+
+    def poll(self):
+        """Writes what is new."""
+        try:
+            with open(self.path, "rb") as log:
+                log.seek(self.position)
+                data = log.read()
+        except OSError:
+            return
+        self.position += len(data)
+        write_all(self.descriptor, data)
+
+
+class Session:
+    """One emulator with its console."""
+
+    def __init__(self, process, output, folder, options, uses_stdin):
+        self.process = process
+        self.output = output
+        self.folder = folder
+        self.options = options
+        self.uses_stdin = uses_stdin
+        self.demultiplexer = Demultiplexer()
+        self.escape = EscapeFilter()
+        self.is_terminal = uses_stdin and os.isatty(0)
+        self.follower = LogFollower(folder / "hv.log", 2) if options.verbose else None
+        self.to_guest = b""
+        self.selector = selectors.DefaultSelector()
+
+    def loop(self, timeout):
+        """Moves bytes until the emulator ends; returns None, or "timeout", "stuck", "quit"."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        power_off = None
+        os.set_blocking(self.process.stdin.fileno(), False)
+        self.selector.register(self.process.stdout, selectors.EVENT_READ)
+        if self.uses_stdin:
+            with contextlib.suppress(PermissionError):
+                # A plain file as stdin cannot be polled; then it is read once below.
+                self.selector.register(0, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.selector.select(TICK_SECONDS):
+                if key.fd == 0:
+                    self.read_stdin()
+                elif not self.read_console():
+                    return None
+            self.write_guest()
+            if self.follower is not None:
+                self.follower.poll()
+            if self.escape.wants_quit:
+                return "quit"
+            now = time.monotonic()
+            if self.output.is_complete() and power_off is None:
+                power_off = now + POWER_OFF_SECONDS
+            if power_off is not None and now >= power_off:
+                return "stuck"
+            if deadline is not None and now >= deadline:
+                return "timeout"
+
+    def read_stdin(self):
+        """What is typed goes to the child."""
+        data = os.read(0, READ_BYTES)
+        if not data:
+            self.selector.unregister(0)
+        self.to_guest += self.escape.feed(data) if self.is_terminal else data
+
+    def write_guest(self):
+        """As much as the emulator takes now; the rest waits."""
+        if not self.to_guest:
+            return
+        try:
+            self.to_guest = self.to_guest[os.write(self.process.stdin.fileno(), self.to_guest):]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self.to_guest = b""
+
+    def read_console(self):
+        """False once the emulator has closed its console, which it does by ending."""
+        data = os.read(self.process.stdout.fileno(), READ_BYTES)
+        pieces = self.demultiplexer.feed(data) if data else self.demultiplexer.finish()
+        for stream, child, payload in pieces:
+            self.output.take(stream, child, payload)
+        return bool(data)
+
+
+def show_logs(folder, names=("hv.log", "root.log", "qemu.log")):
+    """The last lines of the logs that have any."""
+    for name in names:
+        lines = tail(folder / name, LOG_LINES)
+        if lines:
+            say(f"last lines of {folder / name}:")
+            for line in lines:
+                print(f"    {line}", file=sys.stderr)
+
+
+def verdict(reason, output, folder, options, emulator_status):
+    """The exit status, with the lines that explain it when it is ours and not the child's."""
+    if reason == "quit":
+        return 0
+    if reason == "timeout":
+        say(f"no end after {options.timeout} s (--timeout), the machine was stopped; logs: {folder}")
+        show_logs(folder)
+        return STATUS_TIMEOUT
+    for text in output.errors + output.faults:
+        say(text)
+    if reason == "stuck":
+        say(f"all children ended, but the machine did not power off within {POWER_OFF_SECONDS} s; logs: {folder}")
+        show_logs(folder)
+        return STATUS_BROKEN
+    if output.is_complete() and not output.faults:
+        return output.status()
+    if emulator_status == 0 and (output.errors or output.faults):
+        return STATUS_BROKEN
+    if emulator_status == 0 and output.ended_on_terminal():
+        return 0
+    missing = ", ".join(f"child {child}" for child in range(output.children) if child not in output.statuses)
+    if emulator_status == machine.STATUS_STOPPED and tail(folder / "hv.log"):
+        # The hypervisor has said why it cannot go on; that is the one line to read.
+        say(f"the hypervisor stopped: {tail(folder / 'hv.log')[-1].removeprefix('partita: ')}")
+        return STATUS_BROKEN
+    what = "the hypervisor panicked" if emulator_status == machine.STATUS_PANIC else "the machine stopped"
+    say(f"{what} (emulator status {emulator_status}) before the end of {missing}; logs: {folder}")
+    show_logs(folder)
+    return STATUS_BROKEN
+
+
+def modules_for(options, folder):
+    """The boot modules: minroot, the kernel, the initrd."""
+    modules = [machine.Module("minroot.elf", building.MINROOT, machine_options.root_command_line(options)),
+               machine.Module("vmlinuz", machine_options.kernel_file(options), "kernel")]
+    base = machine_options.initrd_file(options)
+    if base is not None:
+        if options.command is not None:
+            with_command = folder / "exec.img"
+            with_command.write_bytes(initramfs.with_command(base.read_bytes(), options.command))
+            base = with_command
+        modules.append(machine.Module("initrd.img", base, "initrd"))
+    return modules
+
+
+def prepare(options, purposes):
+    """Packages, the default guest, the build; quick when all is there."""
+    if options.no_build:
+        return
+    with build_lock():
+        ensure_packages(purposes)
+        if machine_options.needs_default_guest(options):
+            guestfiles.ensure()
+        building.build_images()
+
+
+def watch(command, folder, options):
+    """Starts the emulator, moves bytes until it ends, and returns the exit status."""
+    framed = machine_options.is_framed(options)
+    uses_stdin = not framed
+    is_terminal = uses_stdin and os.isatty(0)
+    if options.timeout is None and not is_terminal:
+        options.timeout = machine_options.TIMEOUT_DEFAULT_S
+    output = Output(folder, options.children, framed, options.verbose, options.verbose or is_interactive())
+    output.shows_consoles = options.verbose or (framed and options.command is None and not options.frames)
+    if is_terminal:
+        say("the terminal is the child's console; Ctrl-A x stops the machine")
+    elif output.progress:
+        say("booting")
+    with open(folder / "qemu.log", "wb") as errors, contextlib.ExitStack() as stack:
+        process = machine.start(command, folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                                bufsize=0)
+        stack.callback(machine.stop, process)
+        if is_terminal:
+            stack.enter_context(raw_terminal(0))
+        session = Session(process, output, folder, options, uses_stdin)
+        try:
+            reason = session.loop(options.timeout)
+            if reason is None:
+                process.wait(POWER_OFF_SECONDS)
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                raise
+            # Whoever reads our output has gone; that is their way to say enough.
+            return 128 + signal.SIGPIPE
+        except subprocess.TimeoutExpired:
+            reason = "stuck"
+    output.close()
+    return verdict(reason, output, folder, options, process.returncode)
+
+
+def run(options):
+    """The command: returns the exit status."""
+    machine_options.check(options)
+    machine_options.check_emulator(options)
+    prepare(options, ("run",) if options.firmware == "kernel" else ("run", "iso"))
+    with run_folder(Path(options.logs).absolute() if options.logs else None) as folder:
+        image = building.IMAGE
+        accelerator = machine.choose_accelerator(image, folder)
+        say(f"running on {accelerator.reason}")
+        command_line = f"{machine.STOP_OPTION} {options.hv_append}".strip()
+        box = machine.Machine(image, command_line, modules_for(options, folder), options.lps,
+                              options.children * options.memory + machine.ROOT_MEMORY_MIB, options.qemu_cpu or "",
+                              options.firmware, accelerator)
+        disc = None
+        if options.firmware != "kernel":
+            disc = folder / "boot.iso"
+            iso.make(disc, image, box.command_line, box.modules)
+        try:
+            return watch(machine.qemu_command(box, folder, iso=disc), folder, options)
+        except KeyboardInterrupt:
+            say("interrupted, the machine was stopped")
+            return STATUS_INTERRUPTED
+        finally:
+            if disc is not None:
+                disc.unlink(missing_ok=True)
+
+
+def write_iso(options):
+    """./partita iso."""
+    machine_options.check(options)
+    prepare(options, ("run", "iso"))
+    target = Path(options.output).absolute() if options.output else BUILD / "partita.iso"
+    with tempfile.TemporaryDirectory(prefix="partita-iso-") as scratch:
+        iso.make(target, building.IMAGE, options.hv_append, modules_for(options, Path(scratch)))
+    say(f"wrote {target}")
+    return 0

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""./partita test: collects the tests, runs them, prints one line for each and the count."""
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import building
+import guestfiles
+import options as machine_options
+import packages
+import systemtests
+from checks import Broken
+from common import BUILD, OUT, TOP, Failure, build_lock, say, tail
+
+CONFIGURATION = Path(os.environ.get("PARTITA_TESTS") or Path(__file__).with_name("tests.cfg"))
+SLOTS = 2
+PROGRAM_TIMEOUT_S = 300
+LINT_TIMEOUT_S = 600
+FOLDER = BUILD / "test"
+SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tests/lint/test_lint.py"}
+
+
+class Test:
+    """One test: name, group, how many of the machine's slots it takes, and what it does with a folder of its own."""
+
+    def __init__(self, name, group, action, slots=1, is_slow=False, backend="any", repeat=1):
+        self.name = name
+        self.group = group
+        self.action = action
+        self.slots = min(slots, SLOTS)
+        self.is_slow = is_slow
+        self.backend = backend
+        self.repeat = repeat
+        self.seconds = 0.0
+        self.problem = None
+
+    def folder(self):
+        """Where its files go."""
+        return FOLDER / self.name.replace("/", "-")
+
+    def run(self):
+        """Does it, as often as it says; fills in seconds and problem."""
+        begin = time.monotonic()
+        for number in range(1, self.repeat + 1):
+            folder = self.folder()
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            try:
+                self.action(folder)
+            except (Broken, Failure) as problem:
+                self.problem = str(problem)
+            except Exception as problem:  # pylint: disable=broad-except
+                # A fault of the suite itself fails this test, not the whole run.
+                self.problem = f"{type(problem).__name__}: {problem}"
+            if self.problem:
+                if self.repeat > 1:
+                    self.problem = f"round {number} of {self.repeat}: {self.problem}"
+                break
+        self.seconds = time.monotonic() - begin
+
+
+def run_program(command, folder, seconds):
+    """Runs a test program to its end, output in its folder."""
+    log = folder / "output.log"
+    environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1", "PYTHONDONTWRITEBYTECODE": "1"}
+    with open(log, "wb") as sink:
+        try:
+            done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+                                  timeout=seconds, env=environment, check=False)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"no end after {seconds} s") from None
+    if done.returncode != 0:
+        raise Broken(f"status {done.returncode}")
+
+
+def program_tests():
+    """One test for each tests/<group>/test_<name>.c, whose program the build has put under build/out/tests."""
+    found = []
+    for source in sorted(TOP.glob("tests/*/test_*.c")):
+        group, name = source.parent.name, source.stem
+        program = OUT / "tests" / group / name
+        found.append(Test(f"{group}/{name.removeprefix('test_')}", group,
+                          lambda folder, program=program: run_program([str(program)], folder, PROGRAM_TIMEOUT_S)))
+    return found
+
+
+def script_tests():
+    """The driver's and the lint's own tests, and one test for each lint rule."""
+    found = [Test(name, name.split("/")[0],
+                  lambda folder, path=path: run_program([sys.executable, str(TOP / path)], folder, LINT_TIMEOUT_S))
+             for name, path in SCRIPTS.items()]
+    lint = [sys.executable, str(TOP / "tests/lint/lint.py"), "--database", str(OUT / "compile_commands.json")]
+    listing = subprocess.run([*lint, "--list"], capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        raise Failure(f"the lint does not start: {listing.stderr.strip()}")
+    for rule in listing.stdout.split():
+        found.append(Test(f"lint/{rule}", "lint",
+                          lambda folder, rule=rule: run_program([*lint, rule], folder, LINT_TIMEOUT_S)))
+    return found
+
+
+def system_tests(path=None):
+    """The sections of tests.cfg."""
+    path = path or CONFIGURATION
+    parser = configparser.ConfigParser(interpolation=None, empty_lines_in_values=False)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+        found = []
+        for name in parser.sections():
+            section = parser[name]
+            systemtests.check_section(section)
+            kind = section["kind"]
+            default_backend = "any" if kind in ("boot", "direct") else "svm"
+            found.append(Test(name, section.get("group", kind),
+                              lambda folder, section=section, kind=kind: systemtests.KINDS[kind](section, folder),
+                              section.getint("lps", 1), section.getboolean("slow", False),
+                              section.get("backend", default_backend), section.getint("repeat", 1)))
+    except (configparser.Error, ValueError) as error:
+        raise Failure(f"{path.name}: {' '.join(str(error).split())}") from error
+    return found
+
+
+def select(tests, names, cpu=None, guest=None, slow=False):
+    """The tests that the command line asks for. A test that is named itself runs even if it is slow."""
+    groups = sorted({test.group for test in tests})
+    known = set(groups) | {test.name for test in tests}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise Failure(f"unknown test group {unknown[0]!r}; there are {', '.join(groups)} "
+                      "(and single tests, see --list)")
+    chosen = tests
+    if names or guest:
+        chosen = [test for test in tests if test.group in names or test.name in names]
+    if guest:
+        guests = {test.name.removeprefix("guest-"): test for test in tests if test.group == "guest"}
+        found = guests.get(guest.removeprefix("guest-"))
+        if found is None:
+            raise Failure(f"unknown guest {guest!r}; there are {', '.join(sorted(guests)) or 'none yet'}")
+        chosen = chosen + [found] if found not in chosen else chosen
+        names = [*names, found.name]
+    return [test for test in chosen if (slow or not test.is_slow or test.name in names) and
+            (cpu is None or test.backend in ("any", cpu))]
+
+
+class Runner:
+    """Runs tests side by side, as far as the slots of the machine allow; the lines come as tests finish."""
+
+    def __init__(self, tests, slots=SLOTS):
+        self.waiting = list(tests)
+        self.free = slots
+        self.finished = []
+        self.condition = threading.Condition()
+
+    def report(self, test):
+        """One line for a test, and what helps when it failed."""
+        print(f"{'FAIL' if test.problem else 'pass'}  {test.name:<40} {test.seconds:6.1f} s", flush=True)
+        if test.name == "lint/budgets":
+            for line in tail(test.folder() / "output.log"):
+                if line.startswith("  "):
+                    print(f"      {line.strip()}")
+        if not test.problem:
+            return
+        print(f"      {test.problem}")
+        for name in ("output.log", "emulator.log", "qemu.log", "root.log", "hv.log"):
+            lines = tail(test.folder() / name, 25)
+            if lines:
+                print(f"      last lines of {test.folder() / name}:")
+                for line in lines:
+                    print(f"          {line}")
+        sys.stdout.flush()
+
+    def work(self, test):
+        """A thread's life: one test."""
+        test.run()
+        with self.condition:
+            self.finished.append(test)
+            self.free += test.slots
+            self.report(test)
+            self.condition.notify()
+
+    def run(self):
+        """Until all are done."""
+        threads = []
+        while self.waiting:
+            with self.condition:
+                # In order, so that a test that needs the whole machine is not overtaken for ever.
+                self.condition.wait_for(lambda: self.free >= self.waiting[0].slots)
+                test = self.waiting.pop(0)
+                self.free -= test.slots
+            thread = threading.Thread(target=self.work, args=(test,), daemon=True)
+            thread.start()
+            threads.append(thread)
+        for thread in threads:
+            thread.join()
+        return self.finished
+
+
+def prepare(tests):
+    """Packages, guest files, build: what the chosen tests need."""
+    with build_lock():
+        packages.ensure(packages.PURPOSES)
+        guestfiles.ensure()
+        building.build(force_configure=True)
+    missing = [test.name for test in tests if test.group not in ("lint", "driver") and not test.name.count("/") and
+               not building.IMAGE.is_file()]
+    if missing:
+        raise Failure(f"the build did not produce {building.IMAGE}")
+
+
+def main(arguments):
+    """The command; returns the exit status."""
+    parser = machine_options.Parser(prog="partita test", description="Build, and run the tests: all that are not slow, "
+                                    "or the named groups or single tests.")
+    parser.add_argument("names", nargs="*", metavar="GROUP", help="group or name of a test (see --list)")
+    parser.add_argument("--cpu", choices=("svm", "vmx"), help="only what runs on this backend, or on none")
+    parser.add_argument("--guest", metavar="NAME", help="one bare guest")
+    parser.add_argument("--slow", action="store_true", help="also the slow tests")
+    parser.add_argument("--list", action="store_true", help="print the tests and stop")
+    options = parser.parse_args(arguments)
+    tests = select(program_tests() + script_tests() + system_tests(), options.names, options.cpu, options.guest,
+                   options.slow or options.list)
+    if options.list:
+        for test in tests:
+            print(f"{test.group:<10} {test.name}{'  (slow)' if test.is_slow else ''}")
+        return 0
+    if not tests:
+        raise Failure("no test fits; nothing was run")
+    begin = time.monotonic()
+    prepare(tests)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    say(f"running {len(tests)} tests; logs: {FOLDER}")
+    finished = Runner(tests).run()
+    failed = [test for test in finished if test.problem]
+    print(f"{time.monotonic() - begin:.0f} s in all")
+    for test in failed:
+        print(f"failed: {test.name}: {test.problem}")
+    print(f"{len(finished) - len(failed)} passed, {len(failed)} failed", flush=True)
+    return 1 if failed or not finished else 0

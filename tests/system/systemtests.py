@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""The kinds of system test: each takes a section of tests.cfg and a folder of its own, and raises Broken on failure.
+
+docs/testing.md explains every setting."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+import badfiles
+import building
+import guestfiles
+import initramfs
+import iso
+import machine
+from checks import Broken, compiled, unmet, verify
+from common import BUILD, OUT, TOP, Failure
+from options import CHILD_COMMAND_LINE
+
+POLL_SECONDS = 0.1
+SETTINGS = {
+    "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
+             "ends", "status"},
+    "run": {"args", "lps", "expect", "stdout", "stderr", "hv", "forbid", "status"},
+    "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "forbid", "status"},
+    "direct": {"kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
+}
+COMMON_SETTINGS = {"kind", "group", "timeout", "slow", "backend", "repeat"}
+
+
+def text_of(path):
+    """A log as text, with the line ends of serial consoles made plain."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace").replace("\r", "")
+    except OSError:
+        return ""
+
+
+def fill(text):
+    """Replaces the names of folders and versions that only the running suite knows."""
+    if "{files}" in text:
+        text = text.replace("{files}", str(badfiles.make(BUILD / "test" / "files")))
+    if "{release}" in text:
+        text = text.replace("{release}", guestfiles.kernel_release())
+    return text.replace("{out}", str(OUT)).replace("{guest}", str(guestfiles.GUEST)).replace("{top}", str(TOP))
+
+
+def limit(section):
+    """Seconds until a test counts as hanging."""
+    return section.getint("timeout", 120)
+
+
+def statuses(section):
+    """The exit statuses that count as success: one, or several where more than one end is right."""
+    return [int(word) for word in section.get("status", "0").split()]
+
+
+def wait_for_end(process, seconds):
+    """The exit status, or Broken after a time."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise Broken(f"no end after {seconds} s") from None
+
+
+def boot_modules(section):
+    """The modules setting: one line for each, file name and words, as a boot loader sees them."""
+    files = {"minroot.elf": building.MINROOT, "vmlinuz": guestfiles.KERNEL, "vmlinux": guestfiles.VMLINUX,
+             "initrd.img": guestfiles.INITRD}
+    modules = []
+    for line in section.get("modules", "").splitlines():
+        if not line.strip():
+            continue
+        name, _, words = fill(line.strip()).partition(" ")
+        path = files.get(name) or OUT / name
+        if not path.is_file():
+            raise Broken(f"module {name}: there is no {path}")
+        modules.append(machine.Module(path.name, path, words))
+    return modules
+
+
+def boot_command(section, folder):
+    """The emulator's command line for a boot test."""
+    emulator = section.get("emulator", "qemu")
+    firmware = section.get("firmware", "bios" if emulator == "bochs" else "kernel")
+    box = machine.Machine(OUT / section.get("image", "partita.elf"), section.get("cmdline", ""), boot_modules(section),
+                          section.getint("lps", 1), section.getint("memory", 256), section.get("cpu", ""), firmware)
+    disc = None
+    if firmware != "kernel":
+        disc = folder / "boot.iso"
+        iso.make(disc, box.image, box.command_line, box.modules)
+    if emulator == "bochs":
+        return machine.bochs_command(folder, disc, section.get("cpu", "corei7_haswell_4770"), box.lps, box.memory_mib)
+    return machine.qemu_command(box, folder, root_console="file:com1.log", iso=disc)
+
+
+def run_boot(section, folder):
+    """kind=boot: the hypervisor and whatever modules; judged by its log, and by how the machine ends if that is set."""
+    expect, forbid, only = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid", "only"))
+    must_end = section.getboolean("ends", False) or "status" in section
+    if not expect and not must_end:
+        raise Broken("a boot test that expects nothing")
+    log = folder / "hv.log"
+    with open(folder / "emulator.log", "wb") as errors:
+        process = machine.start(boot_command(section, folder), folder, stdin=subprocess.DEVNULL, stdout=errors,
+                                stderr=errors)
+        try:
+            if must_end:
+                status = wait_for_end(process, limit(section))
+                if "status" in section and status not in statuses(section):
+                    raise Broken(f"the emulator ended with {status}, expected {section['status']}")
+            else:
+                watch_log(process, log, expect, limit(section))
+        finally:
+            machine.stop(process)
+    verify("hypervisor log", text_of(log), expect, forbid, only)
+    (folder / "boot.iso").unlink(missing_ok=True)
+
+
+def watch_log(process, log, expect, seconds):
+    """Returns once everything expected is in the log, or the machine has ended."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and unmet(expect, text_of(log)):
+        if time.monotonic() > deadline:
+            raise Broken(f"after {seconds} s no match for {unmet(expect, text_of(log))[0]!r}")
+        time.sleep(POLL_SECONDS)
+
+
+def run_driver(section, folder, arguments):
+    """Runs ./partita run with these arguments and judges status, outputs and logs."""
+    seconds = limit(section)
+    command = [sys.executable, str(TOP / "tests/system/driver.py"), "run", "--no-build", "--logs", str(folder),
+               "--timeout", str(seconds), "--lps", section.get("lps", "1"), *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds + 60, check=False,
+                          env={**os.environ, "CI": "true"})
+    out, err = (data.decode("utf-8", "replace") for data in (done.stdout, done.stderr))
+    (folder / "stdout.log").write_text(out, encoding="utf-8")
+    (folder / "stderr.log").write_text(err, encoding="utf-8")
+    if done.returncode not in statuses(section):
+        reasons = [line for line in err.splitlines() if not line.startswith("partita: running on")]
+        raise Broken(f"status {done.returncode}, expected {section.get('status', 0)}: "
+                     f"{(reasons or ['nothing on stderr'])[0]}")
+    forbid = compiled("forbid", section.get("forbid", ""))
+    if "stdout" in section:
+        wanted = "".join(line.strip() + "\n" for line in fill(section["stdout"]).strip().splitlines())
+        # Lines of several children come in any order; each child's own lines do not.
+        same = sorted(out.splitlines()) == sorted(wanted.splitlines()) if "child" in wanted else out == wanted
+        if not same:
+            raise Broken(f"stdout is {out!r}, expected {wanted!r}")
+    for setting, what, text in (("expect", "console of child 0", text_of(folder / "child0.log")),
+                                ("stderr", "stderr", err), ("hv", "hypervisor log", text_of(folder / "hv.log"))):
+        verify(what, text, compiled(setting, fill(section.get(setting, ""))), forbid)
+
+
+def run_run(section, folder):
+    """kind=run: ./partita run with the setting args."""
+    run_driver(section, folder, shlex.split(fill(section.get("args", ""))))
+
+
+def run_guest(section, folder):
+    """kind=guest: a bare guest instead of Linux."""
+    name = section.get("image", section.name.removeprefix("guest-") + ".elf")
+    path = OUT / "guests" / name
+    if not path.is_file():
+        raise Broken(f"there is no bare guest {name}")
+    arguments = ["--initrd", "none", "--frames", "--kernel", str(path)]
+    run_driver(section, folder, arguments + shlex.split(fill(section.get("args", ""))))
+
+
+def run_direct(section, folder):
+    """kind=direct: the guest kernel and initramfs on the emulated CPU without any hypervisor. Proves that the guest's
+    own files work, and is what the hypervisor's times are compared with."""
+    command_text = section.get("exec", "true")
+    (folder / "initrd.img").write_bytes(initramfs.with_command(guestfiles.INITRD.read_bytes(), command_text))
+    accelerator = machine.software()
+    command = [machine.emulator(), "-M", "q35", *accelerator.arguments, "-cpu", section.get("cpu", accelerator.cpu),
+               "-smp", section.get("lps", "1"), "-m", f"{section.getint('memory', 256)}M", "-display", "none",
+               "-vga", "none", "-nodefaults", "-no-reboot", "-serial", "file:child0.log", "-serial", "file:data.log",
+               "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-initrd", "initrd.img",
+               "-kernel", str(guestfiles.GUEST / section.get("kernel", "vmlinuz")), "-append", CHILD_COMMAND_LINE]
+    with open(folder / "emulator.log", "wb") as errors:
+        process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            status = wait_for_end(process, limit(section))
+        finally:
+            machine.stop(process)
+    wanted = section.getint("status", 0)
+    # The exit device ends QEMU with twice the byte plus one.
+    if status != (wanted << 1 | 1) & 0xFF:
+        raise Broken(f"the emulator ended with {status}, expected the guest's status {wanted}")
+    if not text_of(folder / "child0.log").startswith("partita-guest: up\n"):
+        raise Broken("the first line on the console is not the marker of the guest's first process")
+    wanted_text = "".join(line.strip() + "\n" for line in fill(section.get("stdout", "")).strip().splitlines())
+    if text_of(folder / "data.log") != wanted_text:
+        raise Broken(f"data is {text_of(folder / 'data.log')!r}, expected {wanted_text!r}")
+
+
+KINDS = {"boot": run_boot, "run": run_run, "guest": run_guest, "direct": run_direct}
+
+
+def check_section(section):
+    """A test that is written wrong fails before anything starts."""
+    kind = section.get("kind", "")
+    if kind not in KINDS:
+        raise Failure(f"tests.cfg [{section.name}]: kind {kind!r}, expected one of {', '.join(KINDS)}")
+    own = set(section) - set(section.parser.defaults())
+    unknown = own - SETTINGS[kind] - COMMON_SETTINGS
+    if unknown:
+        raise Failure(f"tests.cfg [{section.name}]: unknown setting {', '.join(sorted(unknown))}")

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the driver itself: frames, argument checks, the files it makes, whole runs against a stand-in for QEMU."""
+
+import gzip
+import lzma
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import frames
+import guestfiles
+import initramfs
+import iso
+import machine
+import packages
+from common import Failure
+
+FAKE = HERE / "fake_qemu.py"
+
+
+def frame(stream, child, payload):
+    """The bytes of one frame."""
+    return b"\x1e" + f"{stream} {child} {len(payload)}\n".encode() + payload
+
+
+class Frames(unittest.TestCase):
+    """The demultiplexer and its companions."""
+
+    STREAM = (b"early\n" + frame("d", 0, b"one\x1etwo\n") + b"\x1e not a frame" + frame("c", 12, b"") +
+              frame("x", 0, b"7") + b"\x1ed 0 1234567\n" + b"late")
+    PIECES = [("raw", None, b"early\n"), ("d", 0, b"one\x1etwo\n"), ("raw", None, b"\x1e not a frame"), ("c", 12, b""),
+              ("x", 0, b"7"), ("raw", None, b"\x1ed 0 1234567\nlate")]
+
+    @staticmethod
+    def merge(pieces):
+        """Joins neighbouring raw pieces: where they are cut is of no importance."""
+        merged = []
+        for piece in pieces:
+            if merged and piece[0] == "raw" == merged[-1][0]:
+                merged[-1] = ("raw", None, merged[-1][2] + piece[2])
+            else:
+                merged.append(piece)
+        return merged
+
+    def test_every_split(self):
+        """The result does not depend on how the bytes arrive."""
+        for cut in range(len(self.STREAM) + 1):
+            demultiplexer = frames.Demultiplexer()
+            pieces = demultiplexer.feed(self.STREAM[:cut]) + demultiplexer.feed(self.STREAM[cut:])
+            self.assertEqual(self.merge(pieces + demultiplexer.finish()), self.PIECES, f"cut at {cut}")
+
+    def test_byte_by_byte(self):
+        """One byte at a time is no different."""
+        demultiplexer = frames.Demultiplexer()
+        pieces = [piece for byte in self.STREAM for piece in demultiplexer.feed(bytes([byte]))]
+        self.assertEqual(self.merge(pieces + demultiplexer.finish()), self.PIECES)
+
+    def test_unfinished_frame_is_raw(self):
+        """A frame that the machine could not finish is not delivered as if it were whole."""
+        demultiplexer = frames.Demultiplexer()
+        cut = frame("x", 0, b"77")[:-1]
+        self.assertEqual(demultiplexer.feed(cut), [])
+        self.assertEqual(demultiplexer.finish(), [("raw", None, cut)])
+
+    def test_lines(self):
+        """Lines get their prefix once, whatever the cuts; the last one is completed."""
+        lines = frames.Lines(b"child1: ")
+        out = lines.feed(b"a") + lines.feed(b"b\r\nc\n\n") + lines.feed(b"d") + lines.finish() + lines.finish()
+        self.assertEqual(out, b"child1: ab\nchild1: c\nchild1: \nchild1: d\n")
+
+    def test_escape(self):
+        """Ctrl-A x quits; Ctrl-A twice is one; other keys pass with it."""
+        keys = frames.EscapeFilter()
+        self.assertEqual(keys.feed(b"a\x01"), b"a")
+        self.assertEqual(keys.feed(b"\x01b\x01c"), b"\x01b\x01c")
+        self.assertFalse(keys.wants_quit)
+        self.assertEqual(keys.feed(b"d\x01xe"), b"d")
+        self.assertTrue(keys.wants_quit)
+
+
+class GuestFiles(unittest.TestCase):
+    """bzImage unpacking and the archive writer."""
+
+    ELF = b"\x7fELF" + bytes(range(256)) * 64
+
+    def image(self, compress=None, cut=0, size=None, version=0x20F):
+        """A bzImage with just the fields that are read."""
+        payload = (compress or lzma.compress)(self.ELF) + struct.pack("<I", len(self.ELF) if size is None else size)
+        head = bytearray(1024 + 64)
+        head[0x1F1] = 1
+        head[0x202:0x206] = b"HdrS"
+        struct.pack_into("<H", head, 0x206, version)
+        struct.pack_into("<II", head, 0x248, 64, len(payload))
+        data = bytes(head) + payload
+        return data[:len(data) - cut]
+
+    def test_extract(self):
+        """Both compressions give the file back."""
+        self.assertEqual(guestfiles.extract_vmlinux(self.image()), self.ELF)
+        self.assertEqual(guestfiles.extract_vmlinux(self.image(gzip.compress)), self.ELF)
+
+    def test_extract_refuses(self):
+        """Every way of being broken has its own line."""
+        cases = [(b"", "no setup header"), (b"\0" * 4096, "no setup header"), (self.image(cut=100), "cut off"),
+                 (self.image(size=5), "not the ELF"), (self.image(version=0x207), "2.08"),
+                 (self.image(lambda data: b"\x28\xb5\x2f\xfd" + data), "not known here"),
+                 (self.image(lambda data: b"\xfd7zXZ\x00" + data), "does not decompress")]
+        for data, text in cases:
+            with self.assertRaisesRegex(Failure, text):
+                guestfiles.extract_vmlinux(data)
+
+    @staticmethod
+    def entries(data):
+        """Reads a newc archive back: name -> (mode, content)."""
+        found, at = {}, 0
+        while True:
+            assert data[at:at + 6] == b"070701", f"no entry at {at}"
+            fields = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
+            name_start, name_bytes = at + 110, fields[11]
+            name = data[name_start:name_start + name_bytes - 1].decode()
+            start = (name_start + name_bytes + 3) & ~3
+            if name == "TRAILER!!!":
+                return found
+            found[name] = (fields[1], data[start:start + fields[6]])
+            at = (start + fields[6] + 3) & ~3
+
+    def test_archive(self):
+        """What is put in comes out, and the second archive starts on four bytes."""
+        archive = initramfs.Archive()
+        archive.add("a", 0o100644, b"12345")
+        archive.add("b/c", 0o40755)
+        self.assertEqual(self.entries(archive.finish()), {"a": (0o100644, b"12345"), "b/c": (0o40755, b"")})
+        for length in range(4):
+            base = b"z" * (4 + length)
+            whole = initramfs.with_command(base, "exit 3")
+            second = whole.index(b"070701")
+            self.assertEqual(second % 4, 0)
+            self.assertEqual(whole[len(base):second].strip(b"\0"), b"")
+            self.assertEqual(self.entries(whole[second:])["etc/partita-exec"][1], b"exit 3\n")
+
+
+class Pieces(unittest.TestCase):
+    """Smaller parts."""
+
+    def test_package_list(self):
+        """The list parses, and a bad line is named."""
+        rows = packages.parse_list(packages.LIST.read_text(encoding="utf-8"))
+        self.assertIn(("gcc", "run"), rows)
+        self.assertEqual(len(rows), len({name for name, _ in rows}))
+        with self.assertRaisesRegex(Failure, ":2: expected"):
+            packages.parse_list("gcc run # x\nclang sometimes\n")
+
+    def test_install_progress_counts(self):
+        """The lines of apt-get become a count."""
+        progress = packages.InstallProgress()
+        progress.line("0 upgraded, 3 newly installed, 0 to remove and 4 not upgraded.")
+        progress.line("Setting up gcc (4:12.2.0-3) ...")
+        self.assertEqual((progress.done, progress.total), (1, 3))
+
+    def test_grub_configuration(self):
+        """Words are quoted; what GRUB would change is refused."""
+        module = machine.Module("minroot.elf", Path("/x"), 'vps=2 append="console=ttyS0 quiet"')
+        text = iso.grub_configuration("log=1", [module])
+        self.assertIn("multiboot2 /boot/partita.elf 'log=1'\n", text)
+        self.assertIn("module2 /boot/minroot.elf 'vps=2' 'append=console=ttyS0 quiet'\n", text)
+        for bad in ("it's", "a\\b"):
+            with self.assertRaisesRegex(Failure, "quotes"):
+                iso.grub_configuration(bad, [])
+
+    def test_qemu_command(self):
+        """Commas in module strings are doubled, names are plain, and the log is COM2."""
+        with tempfile.TemporaryDirectory() as scratch:
+            box = machine.Machine(Path("/a, b/partita.elf"), "x=1",
+                                  [machine.Module("minroot.elf", Path("/a, b/minroot.elf"), 'append="tsc=a,b"')], lps=3)
+            os.environ["PARTITA_QEMU"] = str(FAKE)
+            command = machine.qemu_command(box, Path(scratch))
+            self.assertEqual(command[command.index("-initrd") + 1], 'minroot.elf append="tsc=a,,b"')
+            self.assertEqual(command[command.index("-smp") + 1], "3")
+            self.assertEqual([word for word in command if word.startswith("file:")], ["file:hv.log"])
+            self.assertEqual(os.readlink(Path(scratch) / "minroot.elf"), "/a, b/minroot.elf")
+
+
+class Runs(unittest.TestCase):
+    """The whole command against the stand-in."""
+
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.folder = Path(self.scratch.name)
+        self.initrd = self.folder / "base.img"
+        self.initrd.write_bytes(b"base")
+        self.script = self.folder / "script.py"
+
+    def tearDown(self):
+        self.scratch.cleanup()
+
+    def environment(self, script):
+        """What the driver runs in."""
+        self.script.write_text(script, encoding="utf-8")
+        return {**os.environ, "PARTITA_BUILD": str(self.folder / "build"), "PARTITA_QEMU": str(FAKE),
+                "PARTITA_FAKE_SCRIPT": str(self.script), "CI": "true"}
+
+    def command(self, *arguments):
+        """The driver's command line for a run that builds nothing."""
+        return [sys.executable, str(HERE / "driver.py"), "run", "--no-build", "--initrd", str(self.initrd), *arguments]
+
+    def run_driver(self, script, *arguments, stdin=b""):
+        """Runs to the end; (status, stdout, stderr)."""
+        done = subprocess.run(self.command(*arguments), input=stdin, capture_output=True, timeout=60, check=False,
+                              env=self.environment(script))
+        return done.returncode, done.stdout, done.stderr.decode()
+
+    def log(self, name):
+        """A log of the run."""
+        return (self.folder / "build" / "run" / name).read_bytes()
+
+    def test_exec(self):
+        """Only data reaches stdout, the status is the child's, consoles and stray bytes are kept in logs."""
+        status, out, _ = self.run_driver("""
+raw(b"stray")
+frame("c", 0, "Linux version\\n")
+frame("p", 0, "starting child 0")
+frame("d", 0, "out")
+frame("c", 0, "more\\n")
+frame("d", 0, "put\\n")
+frame("x", 0, "7")
+""", "--exec", "uname")
+        self.assertEqual((status, out), (7, b"output\n"))
+        self.assertEqual(self.log("child0.log"), b"Linux version\nmore\n")
+        self.assertIn(b"stray", self.log("root.log"))
+
+    def test_exec_command_reaches_initrd(self):
+        """The base archive comes first, the command is in the appended one."""
+        status, out, _ = self.run_driver("""
+data = open("initrd.img", "rb").read()
+frame("d", 0, str(data.startswith(b"base")) + str(b"echo 'a,b'" in data))
+frame("x", 0, "0")
+""", "--exec", "echo 'a,b'")
+        self.assertEqual((status, out), (0, b"TrueTrue"))
+
+    def test_command_lines(self):
+        """What minroot is told, and how big the machine is."""
+        status, out, _ = self.run_driver("""
+for child in range(3):
+    frame("d", child, argument("-initrd") + "|" + argument("-m") + "|" + argument("-smp"))
+    frame("x", child, "0")
+""", "--children", "3", "--vps", "4", "--memory", "128M", "--append", "a,b c", "--lps", "2", "--exec", "true")
+        modules = ('minroot.elf vps=4 memory=128M children=3 exec=1 '
+                   'append="console=ttyS0 quiet panic=-1 a,,b c",vmlinuz kernel,initrd.img initrd')
+        self.assertEqual(status, 0)
+        self.assertEqual(out.decode().splitlines(), [f"child{n}: {modules}|640M|2" for n in range(3)])
+
+    def test_several_children(self):
+        """Lines never mix, unfinished ones are completed, the first nonzero status counts."""
+        status, out, _ = self.run_driver("""
+frame("d", 0, "a"); frame("d", 1, "b1\\nb"); frame("d", 0, "a\\n"); frame("d", 1, "2")
+frame("x", 1, "5"); frame("d", 0, "end"); frame("x", 0, "0")
+""", "--children", "2", "--exec", "x")
+        self.assertEqual(status, 5)
+        self.assertEqual(out, b"child1: b1\nchild0: aa\nchild1: b2\nchild0: end\n")
+
+    def test_interactive(self):
+        """Raw bytes go both ways; the terminal's child needs no frame to end well."""
+        status, out, err = self.run_driver("""
+raw(b"partita-guest: up\\r\\n")
+raw(b"echo " + os.read(0, 100))
+""", stdin=b"poweroff\n")
+        self.assertEqual((status, out), (0, b"partita-guest: up\r\necho poweroff\n"), err)
+
+    def test_timeout(self):
+        """The emulator is killed, one line says so, the logs' last lines follow."""
+        begin = time.monotonic()
+        status, _, err = self.run_driver("""
+log("partita: waiting for nothing")
+open("pid", "w").write(str(os.getpid()))
+time.sleep(60)
+""", "--exec", "x", "--timeout", "2")
+        self.assertEqual(status, 124)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertRegex(err, r"no end after 2 s \(--timeout\)")
+        self.assertIn("waiting for nothing", err)
+        with self.assertRaises(ProcessLookupError):
+            os.kill(int((self.folder / "build/run/pid").read_text()), 0)
+
+    def test_early_end(self):
+        """A machine that ends without the child's end is a failure, however it looks."""
+        for arguments, script in ((("--exec", "x"), 'raw(b"BIOS noise")'), ((), "")):
+            status, _, err = self.run_driver('log("partita: this CPU has no AMD-V");' + script, *arguments)
+            self.assertEqual(status, 125)
+            self.assertIn("before the end of child 0", err)
+            self.assertIn("this CPU has no AMD-V", err)
+
+    def test_error_frame(self):
+        """The root's own explanation is the one line."""
+        status, _, err = self.run_driver('frame("e", 0, "the kernel is cut off")', "--exec", "x")
+        self.assertEqual(status, 125)
+        self.assertIn("partita: the kernel is cut off\n", err)
+        self.assertNotIn("last lines", err)
+
+    def test_failed_child(self):
+        """What the root says about a child is shown, and its status counts like any other."""
+        status, _, err = self.run_driver("""
+frame("e", 1, "minroot: child 1: triple fault"); frame("x", 1, "201"); frame("d", 0, "fine"); frame("x", 0, "0")
+""", "--children", "2", "--exec", "x")
+        self.assertEqual(status, 201)
+        self.assertIn("partita: minroot: child 1: triple fault\n", err)
+
+    def test_terminal_failures(self):
+        """Without frames: the root's own last word, a stopped or panicked hypervisor."""
+        cases = [('raw(b"Linux\\r\\nminroot: child 0: the kernel is cut off\\r\\n")', "before the end of child 0"),
+                 ('raw(b"Linux"); log("partita: cannot run partitions: no AMD-V"); sys.exit(33)',
+                  "the hypervisor stopped: cannot run partitions: no AMD-V"),
+                 ('raw(b"Linux"); log("partita: panic: x"); sys.exit(35)', "the hypervisor panicked")]
+        for script, text in cases:
+            status, _, err = self.run_driver(script)
+            self.assertEqual(status, 125)
+            self.assertIn(text, err)
+
+    def test_protocol_errors(self):
+        """A root that breaks the protocol is not believed."""
+        for script in ('frame("x", 1, "0"); frame("x", 0, "0")', 'frame("x", 0, "256")', 'frame("x", 0, "zero")',
+                       'frame("x", 0, "0"); frame("x", 0, "0")'):
+            status, _, _ = self.run_driver(script, "--exec", "x")
+            self.assertEqual(status, 125, script)
+
+    def test_terminate(self):
+        """SIGTERM to the driver stops the emulator."""
+        environment = self.environment("""
+open("pid", "w").write(str(os.getpid()))
+frame("d", 0, "ready\\n")
+time.sleep(60)
+""")
+        with subprocess.Popen(self.command("--exec", "x"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=environment) as driver:
+            self.assertEqual(driver.stdout.readline(), b"ready\n")
+            driver.send_signal(signal.SIGTERM)
+            _, err = driver.communicate(timeout=20)
+            self.assertEqual(driver.returncode, 130, err)
+        with self.assertRaises(ProcessLookupError):
+            os.kill(int((self.folder / "build/run/pid").read_text()), 0)
+
+    def test_terminal(self):
+        """On a terminal keys arrive unchanged, Ctrl-C too, and Ctrl-A x ends it with the terminal put back."""
+        main, other = pty.openpty()
+        environment = self.environment("""
+raw(b"ready\\n")
+while True:
+    raw(b"<%s>" % os.read(0, 100).hex().encode())
+""")
+        with subprocess.Popen(self.command(), stdin=other, stdout=other, stderr=subprocess.PIPE,
+                              env=environment) as driver:
+            self.expect(main, b"ready")
+            os.write(main, b"\x03a\r")
+            self.expect(main, rb"<03610d>|<03>.*<61>.*<0d>")
+            os.write(main, b"\x01x")
+            _, err = driver.communicate(timeout=20)
+        self.assertEqual(driver.returncode, 0, err)
+        self.assertIn(b"Ctrl-A x", err)
+        os.close(main)
+        os.close(other)
+
+    def expect(self, descriptor, pattern):
+        """Reads until the pattern has come."""
+        seen, deadline = b"", time.monotonic() + 20
+        while not re.search(pattern, seen, re.DOTALL):
+            ready, _, _ = select.select([descriptor], [], [], max(0, deadline - time.monotonic()))
+            self.assertTrue(ready, f"{pattern} did not come, but {seen}")
+            seen += os.read(descriptor, 4096)
+
+    def test_arguments(self):
+        """Every bad argument gets one line that names it, status 2, and no emulator."""
+        empty = self.folder / "empty"
+        empty.touch()
+        cases = [(["--vps", "0"], "--vps: 0 is too few"), (["--vps", "65"], "--vps: 65 is too many"),
+                 (["--vps", "two"], "--vps: 'two' is not"), (["--children", "0"], "--children: 0"),
+                 (["--children", "17"], "--children: 17"), (["--lps", "0"], "--lps: 0"), (["--lps", "-1"], "--lps"),
+                 (["--memory", "63M"], "--memory: 63M is too little"), (["--memory", "1T"], "--memory: '1T'"),
+                 (["--memory", "100G"], "--memory: .* too much"), (["--memory", "65M"], "--memory: 65M is not a mult"),
+                 (["--kernel", "/no/such"], "--kernel: there is no file"),
+                 (["--kernel", "/"], "--kernel: / is not a file"), (["--kernel", str(empty)], "--kernel: .* is empty"),
+                 (["--initrd", "/no/such"], "--initrd: there is no file"), (["--timeout", "0"], "--timeout: 0"),
+                 (["--append", "a\nb"], "--append: only printable"), (["--append", "x" * 1025], "--append: 1025"),
+                 (["--cpu", "vmx"], "--cpu vmx: not yet"), (["--cpu", "arm"], "invalid choice: 'arm'"),
+                 (["--firmware", "coreboot"], "invalid choice"), (["--bogus"], "--bogus"), (["extra"], "extra"),
+                 (["--qemu-cpu", "a b"], "--qemu-cpu"), (["--exec", "x", "--initrd", "none"], "--exec needs an initrd"),
+                 (["--append", 'a="b"'], "--append: double quotes")]
+        for arguments, pattern in cases:
+            status, out, err = self.run_driver('open("started", "w")', *arguments)
+            self.assertEqual((status, out), (2, b""), arguments)
+            self.assertRegex(err, r"\Apartita: .*" + pattern)
+            self.assertEqual(err.count("\n"), 1, err)
+        self.assertFalse((self.folder / "build" / "run" / "started").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+# Tests that run on the build machine: the portable parts and the host stand-ins of the machine in one archive, and
+# one CMocka program for each tests/unit/test_*.c, tests/machine/test_*.c and tests/sim/test_*.c.
+
+find_library(CMOCKA cmocka)
+find_library(CAPSTONE capstone)
+find_library(UNICORN unicorn)
+if(NOT CMOCKA OR NOT CAPSTONE OR NOT UNICORN)
+    message(STATUS "host tests are left out: libcmocka-dev, libcapstone-dev or libunicorn-dev is missing")
+    return()
+endif()
+
+set(HOSTED -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all ${WARNINGS})
+
+# tests/machine stands in for the machine. A test of a single other file names it in a comment line of its own:
+# /* links: svm/vmcb_check.c hv/mem/pool.c */
+
+# mem.c would replace the C library's own memcpy and its kin, which the sanitizers watch.
+sources_below(HOSTED_SOURCES hv/lib hv/partition hv/hypercall hv/exit partitions/root/worker vmbus)
+list(FILTER HOSTED_SOURCES EXCLUDE REGEX "/hv/lib/mem\\.c$")
+file(GLOB SUPPORT_SOURCES CONFIGURE_DEPENDS tests/machine/*.c tests/sim/*.c tests/unit/*.c)
+set(TEST_SOURCES ${SUPPORT_SOURCES})
+list(FILTER TEST_SOURCES INCLUDE REGEX "/test_[^/]*\\.c$")
+list(FILTER SUPPORT_SOURCES EXCLUDE REGEX "/test_[^/]*\\.c$")
+set_source_files_properties(${SUPPORT_SOURCES} ${TEST_SOURCES} PROPERTIES COMPILE_OPTIONS -Wno-conversion)
+
+if(HOSTED_SOURCES OR SUPPORT_SOURCES)
+    add_library(hosted STATIC ${HOSTED_SOURCES} ${SUPPORT_SOURCES})
+    target_include_directories(hosted PUBLIC ${PROJECT_SOURCE_DIR})
+    target_compile_options(hosted PRIVATE ${HOSTED})
+endif()
+
+add_custom_target(host_tests ALL)
+foreach(source IN LISTS TEST_SOURCES)
+    get_filename_component(name ${source} NAME_WE)
+    get_filename_component(folder ${source} DIRECTORY)
+    get_filename_component(group ${folder} NAME)
+    set(target ${group}.${name})
+    set(extra)
+    file(STRINGS ${source} links REGEX "^/\\* links: .*\\*/$")
+    foreach(line IN LISTS links)
+        string(REGEX REPLACE "^/\\* links: +(.*[^ ]) *\\*/$" "\\1" words ${line})
+        separate_arguments(words)
+        list(APPEND extra ${words})
+    endforeach()
+    list(TRANSFORM extra PREPEND ${PROJECT_SOURCE_DIR}/)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    add_executable(${target} ${source} ${extra})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+    target_compile_options(${target} PRIVATE ${HOSTED})
+    target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+    if(TARGET hosted)
+        target_link_libraries(${target} PRIVATE hosted)
+    endif()
+    target_link_libraries(${target} PRIVATE ${CMOCKA} ${CAPSTONE} ${UNICORN} pthread)
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/${group})
+    add_dependencies(host_tests ${target})
+    add_test(NAME ${group}/${name} COMMAND ${target})
+    set_tests_properties(${group}/${name} PROPERTIES TIMEOUT 300)
+endforeach()
