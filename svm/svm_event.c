@@ -46,6 +46,7 @@ static void close_interrupt_window(struct vmcb *vmcb)
 {
     vmcb->interrupt_control &= ~VMCB_INT_IRQ;
     vmcb->intercept_misc1 &= ~VMCB_MISC1_VINTR;
+    vmcb->intercept_cr_write &= (uint16_t)~VMCB_CR_WRITE_CR8;
 }
 
 void svm_prepare_events(struct vp *vp)
@@ -65,10 +66,12 @@ void svm_prepare_events(struct vp *vp)
         trace(TRACE_INJECT, vp->trace_id, hv_pending_interruption_vector(event.interruption),
               hv_pending_interruption_type(event.interruption));
     }
-    if (event.want_interrupt_window) {
+    close_interrupt_window(vmcb);
+    if (event.want_interrupt_window && event.window_priority > apic_tpr(vp) >> 4) {
         open_interrupt_window(vmcb, event.window_priority);
-    } else if (vmcb->interrupt_control & VMCB_INT_IRQ) {
-        close_interrupt_window(vmcb);
+    } else if (event.want_interrupt_window) {
+        /* The task priority holds it back: what ends that is the next write to CR8, or an APIC access, which exits anyway. */
+        vmcb->intercept_cr_write |= VMCB_CR_WRITE_CR8;
     }
 }
 

@@ -107,9 +107,10 @@ enum exit_action svm_handle_exit(struct vp *vp)
     case VMCB_EXIT_XSETBV:
         return exit_xsetbv(vp, length);
     case VMCB_EXIT_INVD:
-        return exit_skip(vp, X86_OP_INVD, length);
     case VMCB_EXIT_WBINVD:
-        return exit_skip(vp, X86_OP_WBINVD, length);
+        return exit_cache_flush(vp, length);
+    case VMCB_EXIT_CR8_WRITE:
+        return exit_write_cr8(vp);
     case VMCB_EXIT_IRET:
         return handle_iret(vp, vmcb);
     case VMCB_EXIT_SHUTDOWN:

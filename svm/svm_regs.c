@@ -101,7 +101,7 @@ hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_val
         value->segment.limit = segment->limit;
         value->segment.selector = segment->selector;
         value->segment.attributes = (uint16_t)((segment->attributes & ATTRIBUTES_LOW) |
-                                               ((segment->attributes << ATTRIBUTES_GAP) & ATTRIBUTES_HIGH));
+                                               (((uint32_t)segment->attributes << ATTRIBUTES_GAP) & ATTRIBUTES_HIGH));
     } else if (table != NULL) {
         value->table.base = table->base;
         value->table.limit = (uint16_t)table->limit;
@@ -109,6 +109,8 @@ hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_val
         value->reg64 = own->vmcb->efer & ~X86_EFER_SVME;
     } else if (name == HvX64RegisterTsc) {
         value->reg64 = svm_guest_tsc(vp);
+    } else if (name == HvX64RegisterTscVirtualOffset) {
+        value->reg64 = own->vmcb->tsc_offset;
     } else {
         return HV_STATUS_INVALID_PARAMETER;
     }
@@ -148,6 +150,8 @@ hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_regist
         atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_relaxed);
     } else if (name == HvX64RegisterTsc) {
         own->vmcb->tsc_offset = value->reg64 - rdtsc();
+    } else if (name == HvX64RegisterTscVirtualOffset) {
+        own->vmcb->tsc_offset = value->reg64;
     } else {
         return HV_STATUS_INVALID_PARAMETER;
     }

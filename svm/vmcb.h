@@ -89,6 +89,8 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB layout");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 
+#define VMCB_CR_WRITE_CR8 (1u << 8)
+
 #define VMCB_MISC1_INTR (1u << 0)
 #define VMCB_MISC1_NMI (1u << 1)
 #define VMCB_MISC1_VINTR (1u << 4)
@@ -146,6 +148,7 @@ enum vmcb_event_type {
 /* Exit codes. APM vol. 2, Appendix "SVM Intercept Exit Codes". */
 enum vmcb_exit {
     VMCB_EXIT_CR0_READ = 0x000,
+    VMCB_EXIT_CR8_WRITE = 0x018,
     VMCB_EXIT_DR0_READ = 0x020,
     VMCB_EXIT_EXCEPTION_FIRST = 0x040,
     VMCB_EXIT_EXCEPTION_LAST = 0x05f,

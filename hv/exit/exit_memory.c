@@ -91,41 +91,89 @@ static const struct x86_memory_ops apic_page_ops = {
     .write = apic_page_write,
 };
 
-/* Emulates one instruction that touched the APIC's page. */
-static enum exit_action emulate_apic(struct vp *vp, const struct exit_memory *memory)
+/* Decodes and executes the instruction at RIP against `ops`; the result is in the VP's registers or is a pending exception. */
+static enum x86_execute_status emulate(struct vp *vp, const struct x86_memory_ops *ops, void *context)
 {
-    struct apic_access access = { .vp = vp, .page = gpa(memory->gpa.value & ~PAGE_MASK) };
     uint8_t bytes[X86_INSN_LENGTH_MAX];
     size_t count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
     struct x86_insn insn;
     struct x86_cpu cpu;
     struct x86_fault fault = { 0 };
+    enum x86_execute_status status;
 
     if (x86_decode(&insn, bytes, count, insn_mode(vp)) != X86_DECODE_OK) {
-        return exit_undefined(vp);
+        return X86_EXECUTE_UNSUPPORTED;
     }
     vp_get_x86_cpu(vp, &cpu);
-    switch (x86_execute(&cpu, &insn, &apic_page_ops, &access, &fault)) {
-    case X86_EXECUTE_DONE:
-    case X86_EXECUTE_AGAIN:
+    status = x86_execute(&cpu, &insn, ops, context, &fault);
+    if (status == X86_EXECUTE_DONE || status == X86_EXECUTE_AGAIN) {
         memcpy(vp->regs.gpr, cpu.gpr, sizeof(vp->regs.gpr));
         vp->regs.rflags = cpu.rflags;
         vp->regs.rip = cpu.rip;
         vp->interrupt_shadow = false;
-        break;
-    case X86_EXECUTE_FAULT:
-        if (fault.vector == X86_VECTOR_PF) {
-            vp_inject_page_fault(vp, fault.cr2, fault.error_code);
-        } else {
-            vp_inject_exception(vp, fault.vector, fault.has_error_code, fault.error_code);
-        }
-        break;
-    case X86_EXECUTE_UNSUPPORTED:
-        log_guest_line("partition %lu VP %u: instruction at %lx cannot be emulated on the local APIC", vp->partition->id,
-                       vp->index, vp->regs.rip);
+    } else if (status == X86_EXECUTE_FAULT && fault.vector == X86_VECTOR_PF) {
+        vp_inject_page_fault(vp, fault.cr2, fault.error_code);
+    } else if (status == X86_EXECUTE_FAULT) {
+        vp_inject_exception(vp, fault.vector, fault.has_error_code, fault.error_code);
+    }
+    return status;
+}
+
+/* Emulates one instruction that touched the APIC's page. */
+static enum exit_action emulate_apic(struct vp *vp, const struct exit_memory *memory)
+{
+    struct apic_access access = { .vp = vp, .page = gpa(memory->gpa.value & ~PAGE_MASK) };
+
+    if (emulate(vp, &apic_page_ops, &access) == X86_EXECUTE_UNSUPPORTED) {
+        log_guest_line("partition %lu VP %u: instruction at %lx cannot be emulated on the local APIC",
+                       vp->partition->id, vp->index, vp->regs.rip);
         return exit_undefined(vp);
     }
     return EXIT_RESUME;
+}
+
+/* A write that may ring a doorbell. */
+struct doorbell_access {
+    struct vp *vp;
+    gpa_t address; /* of the fault */
+    bool rang;
+};
+
+/* Only plain stores ring; an instruction that reads what lies there is the root's to emulate. */
+static enum x86_access_status doorbell_read(void *context, uint64_t linear, unsigned size, void *data,
+                                            struct x86_fault *fault)
+{
+    (void)context, (void)linear, (void)size, (void)data, (void)fault;
+    return X86_ACCESS_RETRY;
+}
+
+static enum x86_access_status doorbell_write(void *context, uint64_t linear, unsigned size, const void *data,
+                                             struct x86_fault *fault)
+{
+    struct doorbell_access *access = context;
+    uint64_t value = 0;
+
+    (void)linear, (void)fault;
+    memcpy(&value, data, size);
+    access->rang = connection_doorbell(access->vp->partition, access->address, size, value);
+    return access->rang ? X86_ACCESS_OK : X86_ACCESS_RETRY;
+}
+
+static const struct x86_memory_ops doorbell_ops = {
+    .read = doorbell_read,
+    .write = doorbell_write,
+};
+
+/* True when the write was one that a doorbell port waits for: it is complete, and the root has been told. */
+static bool ring_doorbell(struct vp *vp, const struct exit_memory *access)
+{
+    struct doorbell_access doorbell = { .vp = vp, .address = access->gpa };
+
+    if (!access->is_write || !connection_has_doorbell(vp->partition, access->gpa)) {
+        return false;
+    }
+    (void)!emulate(vp, &doorbell_ops, &doorbell);
+    return doorbell.rang;
 }
 
 /* True when the tables allow the access by now. */
@@ -152,6 +200,9 @@ enum exit_action exit_memory(struct vp *vp, const struct exit_memory *access)
         log_guest_line("partition %lu VP %u: access to %lx at RIP %lx refused", vp->partition->id, vp->index,
                        access->gpa.value, vp->regs.rip);
         vp_inject_gp(vp);
+        return EXIT_RESUME;
+    }
+    if (ring_doorbell(vp, access)) {
         return EXIT_RESUME;
     }
     intercept_memory(vp, access, mapping.state == GPA_UNMAPPED);

@@ -9,6 +9,7 @@
 #include "hv/partition/gpa_space.h"
 #include "hv/partition/page_owner.h"
 #include "hv/partition/partition.h"
+#include "hv/partition/stats.h"
 
 /*
  * Deposited pages: taking them from the root, handing them out inside the hypervisor, giving them back. Not here: who owns which
@@ -74,6 +75,7 @@ void deposit_commit(struct partition *target, uint64_t page)
     spin_lock(&target->deposit.lock);
     target->deposit.total_count++;
     spin_unlock(&target->deposit.lock);
+    stats_count(STATS_PAGES, 1);
 }
 
 hv_status_t deposit_withdraw(struct partition *target, uint64_t *page, struct gpa_batch *batch)
@@ -87,6 +89,7 @@ hv_status_t deposit_withdraw(struct partition *target, uint64_t *page, struct gp
     spin_lock(&target->deposit.lock);
     target->deposit.total_count--;
     spin_unlock(&target->deposit.lock);
+    stats_count(STATS_PAGES, -1);
 
     memset(memory, 0, PAGE_SIZE);
     *page = spa_page(mem_to_spa(memory));
@@ -107,6 +110,7 @@ uint64_t deposit_abandon(struct partition *target)
         deposit_commit(root_partition, spa_page(mem_to_spa(page)));
         count++;
     }
+    stats_count(STATS_PAGES, -(int64_t)count);
     spin_lock(&target->deposit.lock);
     target->deposit.total_count -= count;
     spin_unlock(&target->deposit.lock);

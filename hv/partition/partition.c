@@ -8,6 +8,7 @@
 #include "hv/debug/trace.h"
 #include "hv/mem/mem.h"
 #include "hv/partition/rcu.h"
+#include "hv/partition/stats.h"
 
 /*
  * The table of partitions and a child's life: created, initialised, finalised, deleted. Not here: the root's (root.c), properties
@@ -74,6 +75,7 @@ void partition_put(struct partition *partition)
         trace(TRACE_PARTITION, (uint32_t)partition->id << 16, partition->id, pages);
     }
     part_page_free(root_partition, partition);
+    stats_count(STATS_PARTITIONS, -1);
 }
 
 /* Creation flags that have a meaning here; the others of the ABI are features that children do not have. */
@@ -134,6 +136,7 @@ hv_status_t partition_create(struct partition *creator, const struct hv_input_cr
     partition->disabled_features[1] = input->disabled_processor_features[1];
     partition->disabled_xsave = input->disabled_xsave_features;
     reftime_init(partition);
+    stats_count(STATS_PARTITIONS, 1);
     *id = partition->id;
 
     spin_lock(&table_lock);
@@ -240,6 +243,7 @@ static void remove_vp(struct partition *partition, struct vp *vp)
     vp_wait_stopped(vp);
     rcu_wait();
     vp_destroy(vp);
+    stats_count(STATS_VPS, -1);
 }
 
 /* The lowest VP there is, or null. */
@@ -251,6 +255,21 @@ static struct vp *first_vp(const struct partition *partition)
         }
     }
     return NULL;
+}
+
+/*
+ * No call that begins from here on finds the partition active, no VP of it runs again, and whoever looked before is through:
+ * what is left belongs to the finalising call alone.
+ */
+static void begin_finalizing(struct partition *partition)
+{
+    spin_lock(&partition->lock);
+    partition->state = PARTITION_FINALIZED;
+    spin_unlock(&partition->lock);
+    trace(TRACE_PARTITION, (uint32_t)partition->id << 16, partition->id, PARTITION_FINALIZED);
+    partition_stop(partition);
+    rcu_wait();
+    port_table_destroy(partition);
 }
 
 hv_status_t partition_finalize(struct partition *partition)
@@ -269,9 +288,7 @@ hv_status_t partition_finalize(struct partition *partition)
         return status;
     }
     if (partition->state != PARTITION_FINALIZED) {
-        /* For ever: no VP of it runs again. */
-        partition_stop(partition);
-        port_table_destroy(partition);
+        begin_finalizing(partition);
     }
     vp = first_vp(partition);
     if (vp != NULL) {
@@ -280,11 +297,8 @@ hv_status_t partition_finalize(struct partition *partition)
     } else if (!tear_down_memory(partition)) {
         status = HV_STATUS_TIME_OUT;
     } else {
-        if (partition->stats_page != NULL) {
-            part_page_unshare(partition->stats_page);
-            part_page_free(partition, partition->stats_page);
-            partition->stats_page = NULL;
-        }
+        stats_free_page(partition->stats_page);
+        partition->stats_page = NULL;
         partition->is_torn_down = true;
     }
     end_change(partition, PARTITION_FINALIZED);
@@ -338,6 +352,7 @@ hv_status_t partition_create_vp(struct partition *partition, uint32_t index)
         __atomic_store_n(&partition->vps[index], vp, __ATOMIC_RELEASE);
         partition->vp_count++;
         spin_unlock(&partition->lock);
+        stats_count(STATS_VPS, 1);
     }
     end_change(partition, PARTITION_ACTIVE);
     return status;

@@ -40,7 +40,7 @@ struct partition {
     uint64_t privileges;            /* [I] TLFS privilege mask: CPUID leaf 0x40000003 EAX | EBX << 32 */
     bool is_root;                   /* [I] */
     _Atomic uint32_t reference_count; /* [a] partition_find() takes one */
-    enum partition_state state;     /* [lock] */
+    _Atomic enum partition_state state; /* [lock] to change; FINALIZED once seen by an RCU reader lets it touch nothing more */
     bool is_busy;                   /* [lock] creating or deleting a VP, initialising or finalising: others try again */
     bool is_torn_down;              /* [lock] finalising is complete: only deposited pages are left */
     _Atomic uint32_t stop_count;    /* [a] while nonzero no VP of it may be in its run loop */

@@ -109,6 +109,10 @@ hv_status_t partition_set_property(struct partition *partition, uint32_t code, u
     if (partition->is_root) {
         return HV_STATUS_OPERATION_DENIED;
     }
+    if (partition->state == PARTITION_FINALIZED) {
+        /* What properties act on is being taken apart. */
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    }
     switch (code) {
     case HvPartitionPropertySyntheticProcFeatures:
         return set_synthetic_features(partition, value);

@@ -6,6 +6,7 @@
 #include "hv/debug/debug.h"
 #include "hv/mem/mem.h"
 #include "hv/partition/backend.h"
+#include "hv/partition/device_interrupt.h"
 #include "hv/partition/page_owner.h"
 #include "hv/partition/partition.h"
 #include "hv/partition/root_image.h"
@@ -93,6 +94,9 @@ void partition_init_root(void)
     stats_init();
     if (!page_owner_init()) {
         stop_machine("too little hypervisor memory for the table of page owners (option hvmem=)");
+    }
+    if (!device_interrupt_init()) {
+        stop_machine("too little hypervisor memory for the tables of device interrupts (option hvmem=)");
     }
     root = page_alloc();
     if (root == NULL) {

@@ -276,7 +276,7 @@ struct root_entry root_image_load(void)
     if (info->module_count == 0) {
         stop_machine("no root module: give the boot loader a root image as the first module");
     }
-    image.module_count = info->module_count;
+    image = (struct image){.module_count = info->module_count};
     for (uint32_t i = 0; i < info->module_count; i++) {
         image.modules[i] =
             (struct root_memory_hole){.start = info->modules[i].start.value, .bytes = info->modules[i].bytes};

@@ -16,11 +16,15 @@
 /* First counter of a VP page: time that the VP ran, in 100 ns. */
 #define STATS_VP_RUN_TIME 1u
 
-/* Pages of the machine's objects; the root's deposit. */
+/* Pages of the machine's objects. All pages, also those of partitions and VPs, are of the root's deposit. */
 static struct spinlock stats_lock = SPINLOCK_INIT(LOCK_RANK_PARTITION, "stats");
 static uint64_t *hypervisor_page;      /* [stats_lock] */
 static uint64_t *lp_pages[CPU_MAX];    /* [stats_lock] */
 static uint64_t idle_ticks[CPU_MAX];   /* [C] */
+static _Atomic int64_t counters[STATS_COUNTER_COUNT]; /* [a] */
+
+/* Where they stand in the hypervisor's page: partitions, pages, virtual processors, behind the logical processors. */
+#define STATS_HYPERVISOR_FIRST 2u
 
 void stats_init(void)
 {
@@ -29,11 +33,24 @@ void stats_init(void)
         lp_pages[i] = NULL;
         idle_ticks[i] = 0;
     }
+    for (uint32_t i = 0; i < STATS_COUNTER_COUNT; i++) {
+        atomic_store_explicit(&counters[i], 0, memory_order_relaxed);
+    }
+}
+
+void stats_count(enum stats_counter counter, int64_t change)
+{
+    int64_t value = atomic_fetch_add_explicit(&counters[counter], change, memory_order_relaxed) + change;
+    uint64_t *page = READ_ONCE(hypervisor_page);
+
+    if (page != NULL) {
+        WRITE_ONCE(page[STATS_HYPERVISOR_FIRST + (uint32_t)counter], (uint64_t)value);
+    }
 }
 
 /* The place of an object's page, and what it belongs to. */
 struct stats_object {
-    struct partition *owner; /* a reference is held */
+    struct partition *partition; /* a reference is held; null: the machine's */
     struct spinlock *lock;
     uint64_t **slot;
     struct vp *vp;
@@ -42,16 +59,16 @@ struct stats_object {
 static hv_status_t find_child_object(struct partition *caller, const struct hv_input_stats_page *input,
                                      struct stats_object *object)
 {
-    object->owner = partition_find(caller, input->object_id);
-    if (object->owner == NULL) {
+    object->partition = partition_find(caller, input->object_id);
+    if (object->partition == NULL) {
         return HV_STATUS_INVALID_PARTITION_ID;
     }
-    object->lock = &object->owner->lock;
-    object->slot = &object->owner->stats_page;
+    object->lock = &object->partition->lock;
+    object->slot = &object->partition->stats_page;
     if (input->object_type == HvStatsObjectVp) {
-        object->vp = partition_vp(object->owner, input->vp_index, NULL);
+        object->vp = partition_vp(object->partition, input->vp_index, NULL);
         if (object->vp == NULL) {
-            partition_put(object->owner);
+            partition_put(object->partition);
             return HV_STATUS_INVALID_VP_INDEX;
         }
         object->slot = &object->vp->stats_page;
@@ -82,14 +99,31 @@ static hv_status_t find_object(struct partition *caller, const struct hv_input_s
     default:
         return HV_STATUS_INVALID_PARAMETER;
     }
-    object->owner = partition_find(caller, HV_PARTITION_ID_SELF);
     return HV_STATUS_SUCCESS;
+}
+
+static void put_object(const struct stats_object *object)
+{
+    if (object->partition != NULL) {
+        partition_put(object->partition);
+    }
+}
+
+void stats_free_page(uint64_t *page)
+{
+    if (page != NULL) {
+        part_page_unshare(page);
+        part_page_free(root_partition, page);
+    }
 }
 
 static void fill_page(const struct stats_object *object, const struct hv_input_stats_page *input, uint64_t *page)
 {
     if (input->object_type == HvStatsObjectHypervisor) {
         page[HV_STATS_HYPERVISOR_LOGICAL_PROCESSORS] = cpu_count();
+        for (uint32_t i = 0; i < STATS_COUNTER_COUNT; i++) {
+            page[STATS_HYPERVISOR_FIRST + i] = (uint64_t)atomic_load_explicit(&counters[i], memory_order_relaxed);
+        }
     }
     if (object->vp != NULL) {
         page[HV_STATS_VP_ROOT_DISPATCH_THREAD_BLOCKED] = 0;
@@ -104,14 +138,18 @@ hv_status_t stats_map_page(struct partition *caller, const struct hv_input_stats
     if (status != HV_STATUS_SUCCESS) {
         return status;
     }
+    if (object.partition != NULL && object.partition->state == PARTITION_FINALIZED) {
+        put_object(&object);
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    }
     spin_lock(object.lock);
     if (*object.slot == NULL) {
-        uint64_t *memory = part_page_alloc(object.owner);
+        uint64_t *memory = part_page_alloc(root_partition);
 
         if (memory == NULL) {
             status = HV_STATUS_INSUFFICIENT_MEMORY;
         } else if (!part_page_share(memory)) {
-            part_page_free(object.owner, memory);
+            part_page_free(root_partition, memory);
             status = HV_STATUS_OPERATION_FAILED;
         } else {
             fill_page(&object, input, memory);
@@ -122,7 +160,7 @@ hv_status_t stats_map_page(struct partition *caller, const struct hv_input_stats
         *page = spa_page(mem_to_spa(*object.slot));
     }
     spin_unlock(object.lock);
-    partition_put(object.owner);
+    put_object(&object);
     return status;
 }
 
@@ -142,10 +180,9 @@ hv_status_t stats_unmap_page(struct partition *caller, const struct hv_input_sta
     if (page == NULL) {
         status = HV_STATUS_NOT_FOUND;
     } else {
-        part_page_unshare(page);
-        part_page_free(object.owner, page);
+        stats_free_page(page);
     }
-    partition_put(object.owner);
+    put_object(&object);
     return status;
 }
 

@@ -193,6 +193,7 @@ static bool write_count(struct stimer *timer, uint64_t value)
 
 void stimer_init(struct vp *vp)
 {
+    spin_init(&vp->synic.lock, LOCK_RANK_SYNIC, "SynIC");
     for (uint32_t i = 0; i < STIMER_COUNT; i++) {
         struct stimer *timer = &vp->stimers[i];
 

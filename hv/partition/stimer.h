@@ -38,7 +38,7 @@ struct stimer {
     struct timer timer;
 };
 
-/* Prepares all timers of a new VP. */
+/* Prepares all timers of a new VP, and the SynIC lock that protects them; before synic_init(). */
 void stimer_init(struct vp *vp);
 
 /* Stops them and resets their registers. No lock of rank SynIC or higher held. */

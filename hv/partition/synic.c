@@ -558,7 +558,6 @@ hv_status_t synic_init(struct vp *vp)
     struct synic *synic = &vp->synic;
     hv_status_t status;
 
-    spin_init(&synic->lock, LOCK_RANK_SYNIC, "SynIC");
     for (uint32_t sint = 0; sint < HV_SYNIC_SINT_COUNT; sint++) {
         list_init(&synic->queues[sint]);
     }

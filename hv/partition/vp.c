@@ -226,7 +226,9 @@ void vp_wait_stopped(struct vp *vp)
 {
     struct cpu *cpu = atomic_load_explicit(&vp->cpu, memory_order_seq_cst);
 
-    if (cpu != NULL && cpu != cpu_this()) {
+    /* Nobody can wait for himself, and a root VP never stops. */
+    ASSERT(cpu != cpu_this() && !vp->is_root);
+    if (cpu != NULL) {
         cpu_kick(cpu);
     }
     /* Pairs with the release in vp_dispatch() and vp_release(). Ends in bounded time: exits and claims are bounded. */

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "hv/abi/hv_cpuid.h"
+#include "hv/cpu/cpu.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/partition/cpuid.h"
 #include "hv/partition/msr.h"
@@ -249,8 +250,8 @@ hv_status_t vp_get_register(struct vp *vp, uint32_t name, union hv_register_valu
 
 static hv_status_t set_suspended(struct vp *vp, bool *flag, uint64_t value)
 {
-    if (vp->is_root) {
-        /* Nothing could ever resume it. */
+    if (vp->is_root || atomic_load_explicit(&vp->cpu, memory_order_relaxed) == cpu_this()) {
+        /* Nothing could ever resume it; and nobody can wait for himself to stop. */
         return HV_STATUS_OPERATION_DENIED;
     }
     vp_set_suspended(vp, flag, (value & HV_SUSPEND_SUSPENDED) != 0);

@@ -8,6 +8,7 @@
 #include "hv/partition/deposit.h"
 #include "hv/partition/gpa_access.h"
 #include "hv/partition/partition.h"
+#include "hv/partition/stats.h"
 #include "hv/partition/vp_fpu.h"
 
 /*
@@ -97,7 +98,7 @@ void vp_state_destroy(struct vp *vp)
 {
     free_shared(vp->partition, vp->register_page);
     free_shared(vp->partition, vp->intercept_page);
-    free_shared(vp->partition, vp->stats_page);
+    stats_free_page(vp->stats_page);
     vp->register_page = NULL;
     vp->intercept_page = NULL;
     vp->stats_page = NULL;

@@ -177,6 +177,66 @@ static void test_mapping_against_finalising(void **state)
     assert_int_equal(page_share_count(spa_from_page(worker.page)), 0);
 }
 
+/* Ports, state pages and properties of a partition that is going. */
+static uint64_t step_objects(struct worker *worker)
+{
+    uint64_t child = atomic_load(&worker->child);
+    struct hv_input_create_port port = {.port_partition_id = child,
+                                        .port_id = 7,
+                                        .connection_partition_id = HV_PARTITION_ID_ROOT,
+                                        .port_info = {.port_type = HV_PORT_TYPE_MESSAGE, .target_sint = 2}};
+    struct hv_input_stats_page stats = {.object_type = HvStatsObjectPartition, .object_id = child};
+    struct hv_input_map_vp_state_page page = {.partition_id = child, .type = HV_VP_STATE_PAGE_REGISTERS};
+    struct hv_input_set_partition_property freeze = {
+        .partition_id = child, .property_code = HvPartitionPropertyTimeFreeze, .property_value = 1};
+    hv_status_t status = sim_call(HvCallCreatePort, &port, sizeof(port), NULL, 0);
+    uint64_t location;
+
+    if (status == HV_STATUS_INVALID_PORT_ID) {
+        status = HV_STATUS_SUCCESS; /* there since the last round */
+    }
+    if (is_explained(status)) {
+        status = sim_call(HvCallMapVpStatePage, &page, sizeof(page), &location, sizeof(location));
+    }
+    if (is_explained(status)) {
+        status = sim_call(HvCallMapStatsPage, &stats, sizeof(stats), &location, sizeof(location));
+    }
+    if (is_explained(status)) {
+        status = sim_call(HvCallSetPartitionProperty, &freeze, sizeof(freeze), NULL, 0);
+    }
+    return status;
+}
+
+static void test_objects_against_finalising(void **state)
+{
+    struct worker worker;
+
+    (void)state;
+    sim_deposit(HV_PARTITION_ID_SELF, 2);
+    begin(&worker, step_objects, 0);
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        uint64_t child = sim_create_child(CHILD_PAGES);
+
+        (void)sim_create_vp(child, 0);
+        atomic_store(&worker.child, child);
+        for (uint32_t yields = 0; yields < 5; yields++) {
+            sched_yield();
+        }
+        assert_int_equal(sim_destroy_child(child), CHILD_PAGES);
+    }
+    while (atomic_load(&worker.done) == 0) {
+        uint64_t child = sim_create_child(CHILD_PAGES);
+
+        (void)sim_create_vp(child, 0);
+        atomic_store(&worker.child, child);
+        sched_yield();
+        assert_int_equal(sim_destroy_child(child), CHILD_PAGES);
+    }
+    end(&worker);
+    /* The partition's own page, and the one for its statistics page. */
+    assert_int_equal(part_page_count(root_partition), 2);
+}
+
 static uint64_t step_deposit(struct worker *worker)
 {
     uint64_t input[2] = {atomic_load(&worker->child), worker->page};
@@ -227,6 +287,7 @@ int main(void)
         TEST(test_dispatch_against_deleting_a_vp),
         TEST(test_dispatch_against_finalising),
         TEST(test_mapping_against_finalising),
+        TEST(test_objects_against_finalising),
         TEST(test_deposit_against_mapping),
     };
 

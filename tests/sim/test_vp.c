@@ -400,14 +400,48 @@ static void test_stats_pages(void **state)
     assert_int_equal(stats_page(HvCallMapStatsPage, &input, &page), HV_STATUS_INVALID_VP_INDEX);
     input.object_id = 777;
     assert_int_equal(stats_page(HvCallMapStatsPage, &input, &page), HV_STATUS_INVALID_PARTITION_ID);
+    /* A VP's page is the root's too: its own deposit is not touched. */
+    (void)sim_withdraw_all(child);
     input = (struct hv_input_stats_page){.object_type = HvStatsObjectVp, .object_id = child};
     assert_int_equal(stats_page(HvCallMapStatsPage, &input, &page), HV_STATUS_SUCCESS);
     assert_int_equal(((uint64_t *)mem_from_spa(spa_from_page(page)))[HV_STATS_VP_ROOT_DISPATCH_THREAD_BLOCKED], 0);
+    sim_deposit(HV_PARTITION_ID_SELF, 1);
     input = (struct hv_input_stats_page){.object_type = HvStatsObjectPartition, .object_id = child};
     assert_int_equal(stats_page(HvCallMapStatsPage, &input, &page), HV_STATUS_SUCCESS);
     input.object_type = 0x33;
     assert_int_equal(stats_page(HvCallMapStatsPage, &input, &page), HV_STATUS_INVALID_PARAMETER);
-    /* VP and partition pages still mapped: finalising takes them back (the count in stop()). */
+    sim_deposit(child, 400 - (uint32_t)sim_partition(child)->deposit.total_count);
+    /* Still mapped: finalising gives both pages back to the root (the count in stop()). */
+    assert_int_equal(part_page_count(root_partition), 0);
+}
+
+static void test_the_hypervisors_page_counts(void **state)
+{
+    struct hv_input_stats_page input = {.object_type = HvStatsObjectHypervisor};
+    const volatile uint64_t *counters;
+    uint64_t page = 0;
+    uint64_t before[3];
+    uint64_t other;
+
+    (void)state;
+    sim_deposit(HV_PARTITION_ID_SELF, 2);
+    assert_int_equal(stats_page(HvCallMapStatsPage, &input, &page), HV_STATUS_SUCCESS);
+    counters = mem_from_spa(spa_from_page(page));
+    for (uint32_t i = 0; i < 3; i++) {
+        before[i] = counters[2 + i];
+    }
+    assert_int_equal(before[0], 1);
+    assert_int_equal(before[1], sim_partition(child)->deposit.total_count + root_partition->deposit.total_count);
+    assert_int_equal(before[2], 1);
+    other = sim_create_child(100);
+    (void)sim_create_vp(other, 4);
+    assert_int_equal(counters[2], before[0] + 1);
+    assert_int_equal(counters[3], before[1] + 100);
+    assert_int_equal(counters[4], before[2] + 1);
+    (void)sim_destroy_child(other);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(counters[2 + i], before[i]);
+    }
 }
 
 /* 4-level tables of the child: GVA 0x400000 maps to GPA 0x5000 (user, writable), 0x401000 to a hole, 0x402000 read only. */
@@ -644,6 +678,7 @@ int main(void)
         TEST(test_state_statuses),
         TEST(test_state_pages),
         TEST(test_stats_pages),
+        TEST(test_the_hypervisors_page_counts),
         TEST(test_translation),
         TEST(test_translation_for_the_root),
         TEST(test_instruction_bytes),

@@ -41,8 +41,8 @@ def make(folder):
         "elf-half": elf[:len(elf) // 2],
         "elf-other-machine": patched(elf[:1 << 20], ELF_MACHINE, "<H", 183),
         "elf-far-headers": patched(elf[:1 << 20], ELF_PHOFF, "<Q", (1 << 64) - 32),
-        "elf-huge-segment": patched(elf[:1 << 20], head + PHDR_FILESZ, "<Q", (1 << 64) - 4096),
-        "elf-far-segment": patched(elf[:1 << 20], head + PHDR_PADDR, "<Q", 1 << 50),
+        "elf-huge-segment": patched(elf, head + PHDR_FILESZ, "<Q", (1 << 64) - 4096),
+        "elf-far-segment": patched(elf, head + PHDR_PADDR, "<Q", 1 << 50),
         "initrd-half": initrd[:len(initrd) // 2],
         "initrd-noise": bytes((i * 197 + (i >> 8) * 31) & 255 for i in range(65536)),
     }

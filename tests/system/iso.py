@@ -32,10 +32,11 @@ def grub_words(text):
 
 
 def grub_configuration(command_line, modules):
-    """grub.cfg. By Multiboot2 the words arrive without the file's name, which QEMU's own loader puts in front."""
+    """grub.cfg. By Multiboot2 the words arrive without the file's name, which QEMU's own loader puts in front. GRUB
+    would unpack a compressed initrd, and lose the archive appended to it."""
     lines = ["set timeout=0", "set default=0", "", "menuentry 'Partita' {",
              f"    multiboot2 /boot/partita.elf {grub_words(command_line)}".rstrip()]
-    lines += [f"    module2 /boot/{module.name} {grub_words(module.words)}" for module in modules]
+    lines += [f"    module2 --nounzip /boot/{module.name} {grub_words(module.words)}" for module in modules]
     return "\n".join([*lines, "    boot", "}", ""])
 
 

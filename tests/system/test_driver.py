@@ -174,7 +174,7 @@ class Pieces(unittest.TestCase):
         module = machine.Module("minroot.elf", Path("/x"), 'vps=2 append="console=ttyS0 quiet"')
         text = iso.grub_configuration("log=1", [module])
         self.assertIn("multiboot2 /boot/partita.elf 'log=1'\n", text)
-        self.assertIn("module2 /boot/minroot.elf 'vps=2' 'append=console=ttyS0 quiet'\n", text)
+        self.assertIn("module2 --nounzip /boot/minroot.elf 'vps=2' 'append=console=ttyS0 quiet'\n", text)
         for bad in ("it's", "a\\b"):
             with self.assertRaisesRegex(Failure, "quotes"):
                 iso.grub_configuration(bad, [])

@@ -10,6 +10,7 @@
 #include "partitions/root/kernel/memory.h"
 #include "partitions/root/kernel/sched.h"
 #include "partitions/root/kernel/vm.h"
+#include "partitions/root/selftest/selftest.h"
 
 #define HOUSEKEEPING_100NS (10 * CLOCK_100NS_PER_MS)
 #define ERROR_BYTES 160u
@@ -18,13 +19,11 @@
 
 static struct options options;
 static struct host_timer housekeeping;
+static bool is_framed;
 static bool must_poll;
 static uint32_t may_run; /* atomic: the other processors may begin to serve the queue */
 
 NORETURN void boot_main(uint64_t start_info);
-
-/* The tests of this name, or "all" (partitions/root/selftest). */
-MUST_CHECK bool selftest_run(const char *name);
 
 void power_off(void)
 {
@@ -113,7 +112,9 @@ static void start_children(void)
     }
     must_poll = console_start_input();
     host_timer_init(&housekeeping, NULL, keep_house);
-    host_timer_arm(&housekeeping, clock_now() + HOUSEKEEPING_100NS);
+    if (must_poll || is_framed) {
+        host_timer_arm(&housekeeping, clock_now() + HOUSEKEEPING_100NS);
+    }
     sched_raise(SCHED_EVENT_TIMER | SCHED_EVENT_INPUT);
 }
 
@@ -143,7 +144,8 @@ void boot_main(uint64_t start_info)
 
     bool options_are_good = options_parse(boot_info()->command_line, &options, error, sizeof(error));
 
-    console_set_framed(options.is_exec || options.child_count > 1 || options.test[0] != '\0');
+    is_framed = options.is_exec || options.child_count > 1 || options.test[0] != '\0';
+    console_set_framed(is_framed);
     memory_init(boot_info());
     acpi_init(boot_info()->rsdp);
     if (!options_are_good) {

@@ -15,8 +15,11 @@ MUST_CHECK bool selftest_run(const char *name);
 /* Prints "PASS name", or "FAIL name: why" if the format is not null; returns true for PASS. */
 bool selftest_report(const char *name, const char *why, ...) PRINTF_LIKE(2, 3);
 
-/* Waits until *counter has reached `wanted`; false after a second. */
+/* Waits until *counter has reached `wanted`; false after ten seconds. */
 MUST_CHECK bool selftest_wait(const uint32_t *counter, uint32_t wanted);
+
+/* Checks a timer of one millisecond that counts its interrupts since `start`; reports. */
+bool selftest_check_period(const char *name, const uint32_t *counter, uint64_t start_100ns);
 
 /* Accesses that may fault (probe.S): 0, or the vector of the exception that was raised, plus 1. */
 uint32_t probe_read(uint64_t address, uint8_t *value);
