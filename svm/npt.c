@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nested page table entries: the format only; hv/partition/gpa_space.c walks and edits. The processor walks nested tables as user
- * accesses, so every entry carries the user bit. APM vol. 2, Nested Paging.
+ * Nested page table entries: the format only; hv/partition/gpa_space.c walks and edits. The processor walks nested
+ * tables as user accesses, so every entry carries the user bit. APM vol. 2, Nested Paging.
  */
 #include "svm/svm.h"
 
-#define NPT_PRESENT (1ull << 0)
-#define NPT_WRITE (1ull << 1)
-#define NPT_USER (1ull << 2)
-#define NPT_WRITE_THROUGH (1ull << 3)
-#define NPT_CACHE_DISABLE (1ull << 4)
-#define NPT_ACCESSED (1ull << 5)
-#define NPT_DIRTY (1ull << 6)
-#define NPT_LARGE (1ull << 7)
+#define NPT_PRESENT            (1ull << 0)
+#define NPT_WRITE              (1ull << 1)
+#define NPT_USER               (1ull << 2)
+#define NPT_WRITE_THROUGH      (1ull << 3)
+#define NPT_CACHE_DISABLE      (1ull << 4)
+#define NPT_ACCESSED           (1ull << 5)
+#define NPT_DIRTY              (1ull << 6)
+#define NPT_LARGE              (1ull << 7)
 /* Ignored by the processor: on an entry that is not present it marks "mapped without access". */
 #define NPT_SOFTWARE_NO_ACCESS (1ull << 9)
-#define NPT_NO_EXECUTE (1ull << 63)
-#define NPT_ADDRESS 0x000ffffffffff000ull
+#define NPT_NO_EXECUTE         (1ull << 63)
+#define NPT_ADDRESS            0x000ffffffffff000ull
 
 static uint64_t npt_make_table(spa_t table)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AMD-V backend: can this machine serve, per-processor set-up, making and freeing the backend's part of a VP, and the table that
- * common code calls. Running, exits, events and registers are in the other files. APM vol. 2, Secure Virtual Machine.
+ * AMD-V backend: can this machine serve, per-processor set-up, making and freeing the backend's part of a VP, and the
+ * table that common code calls. Running, exits, events and registers are in the other files. APM vol. 2, Secure Virtual
+ * Machine.
  */
 #include "svm/svm.h"
 
@@ -13,13 +14,13 @@
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/mem/mem.h"
 
-#define CPUID_EXTENDED_MAX 0x80000000u
-#define CPUID_EXTENDED_FEATURES 0x80000001u
-#define CPUID_SVM 0x8000000au
-#define CPUID_FEATURES_ECX_SVM (1u << 2)
+#define CPUID_EXTENDED_MAX          0x80000000u
+#define CPUID_EXTENDED_FEATURES     0x80000001u
+#define CPUID_SVM                   0x8000000au
+#define CPUID_FEATURES_ECX_SVM      (1u << 2)
 #define CPUID_FEATURES_EDX_1G_PAGES (1u << 26)
 #define CPUID_SVM_EDX_NESTED_PAGING (1u << 0)
-#define CPUID_SVM_EDX_NEXT_RIP (1u << 3)
+#define CPUID_SVM_EDX_NEXT_RIP      (1u << 3)
 #define CPUID_SVM_EDX_DECODE_ASSIST (1u << 7)
 
 struct backend_features svm_features;
@@ -38,7 +39,8 @@ static bool svm_probe(char *why, size_t size)
         return false;
     }
     if (msr_read_safe(X86_MSR_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
-        fmt_snprintf(why, size, "AMD-V is disabled by the firmware (VM_CR.SVMDIS); switch SVM on in the firmware set-up");
+        fmt_snprintf(why, size,
+                     "AMD-V is disabled by the firmware (VM_CR.SVMDIS); switch SVM on in the firmware set-up");
         return false;
     }
     struct cpuid_result svm = cpuid(CPUID_SVM, 0);
@@ -121,7 +123,7 @@ const struct cpu_backend svm_backend = {
     .name = "AMD-V",
     .gpa_format = &svm_gpa_format,
     .features = &svm_features,
-    .hypercall_instruction = { 0x0f, 0x01, 0xd9 }, /* VMMCALL */
+    .hypercall_instruction = {0x0f, 0x01, 0xd9}, /* VMMCALL */
     .hypercall_op = X86_OP_VMMCALL,
     .probe = svm_probe,
     .init = svm_init,

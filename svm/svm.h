@@ -17,22 +17,22 @@
 
 /* The backend's part of a VP. */
 struct svm_vp {
-    struct vmcb *vmcb;         /* [V] */
-    spa_t vmcb_spa;            /* [I] */
-    struct svm_cpu *last_cpu;  /* [V] processor whose ASID it holds */
-    uint64_t asid_epoch;       /* [V] epoch of that ASID on last_cpu */
-    uint64_t tsc_aux;          /* [V] while not loaded */
-    bool needs_check;          /* [V] state was set from outside: vmcb_check() before the next entry */
-    bool awaits_iret;          /* [V] IRET of an NMI handler seen, not completed */
-    uint64_t iret_rip;         /* [V] where that IRET stands */
+    struct vmcb *vmcb;        /* [V] */
+    spa_t vmcb_spa;           /* [I] */
+    struct svm_cpu *last_cpu; /* [V] processor whose ASID it holds */
+    uint64_t asid_epoch;      /* [V] epoch of that ASID on last_cpu */
+    uint64_t tsc_aux;         /* [V] while not loaded */
+    bool needs_check;         /* [V] state was set from outside: vmcb_check() before the next entry */
+    bool awaits_iret;         /* [V] IRET of an NMI handler seen, not completed */
+    uint64_t iret_rip;        /* [V] where that IRET stands */
 };
 
 /* What one processor has for the backend; cpu->backend points to it. */
 struct svm_cpu {
-    struct vmcb *host_vmcb;    /* [I] VMSAVE image of the hypervisor's own FS, GS, TR, LDTR and syscall MSRs */
-    spa_t host_vmcb_spa;       /* [I] */
-    uint32_t next_asid;        /* [C] */
-    uint64_t asid_epoch;       /* [C] raised when ASIDs wrap; starts at 1 */
+    struct vmcb *host_vmcb; /* [I] VMSAVE image of the hypervisor's own FS, GS, TR, LDTR and syscall MSRs */
+    spa_t host_vmcb_spa;    /* [I] */
+    uint32_t next_asid;     /* [C] */
+    uint64_t asid_epoch;    /* [C] raised when ASIDs wrap; starts at 1 */
 };
 
 /* The backend's part of a VP. */
@@ -45,7 +45,8 @@ static inline struct svm_vp *svm_of(struct vp *vp)
 extern struct backend_features svm_features;
 extern struct gpa_format svm_gpa_format;
 
-/* svm_entry.S: one trip into the guest. Interrupts off before and after; `regs` all but RAX, RSP, RIP, RFLAGS (in the VMCB). */
+/* svm_entry.S: one trip into the guest. Interrupts off before and after; `regs` all but RAX, RSP, RIP, RFLAGS (in the
+ * VMCB). */
 void svm_enter(struct vp_regs *regs, spa_t vmcb, spa_t host_vmcb);
 
 /* svm_run.c */
@@ -74,7 +75,8 @@ MUST_CHECK bool svm_bitmap_init(void);
 spa_t svm_iopm(bool is_root);
 spa_t svm_msrpm(bool is_root);
 
-/* vmcb_check.c: the first rule of APM vol. 2, "Canonicalization and Consistency Checks", that the VMCB breaks, in words; or null. */
+/* vmcb_check.c: the first rule of APM vol. 2, "Canonicalization and Consistency Checks", that the VMCB breaks, in
+ * words; or null. */
 const char *vmcb_check(const struct vmcb *vmcb);
 
 #endif

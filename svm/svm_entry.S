@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world switch. VMRUN itself swaps RAX, RSP, RIP, RFLAGS and the state save area; VMLOAD/VMSAVE swap FS, GS, TR, LDTR and
- * the system-call MSRs; the other registers are swapped here. Global interrupts are off (CLGI) from before interrupts are
- * enabled until after they are disabled again, so no physical interrupt is taken between; one that comes in guest mode ends it.
+ * The world switch. VMRUN itself swaps RAX, RSP, RIP, RFLAGS and the state save area; VMLOAD/VMSAVE swap FS, GS, TR,
+ * LDTR and the system-call MSRs; the other registers are swapped here. Global interrupts are off (CLGI) from before
+ * interrupts are enabled until after they are disabled again, so no physical interrupt is taken between; one that comes
+ * in guest mode ends it.
  */
     .text
     .globl svm_enter

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events: turns what common code wants delivered into EVENTINJ or an interrupt window, and what an exit interrupted back into
- * the VP's pending interruption. Which event comes first is common code's decision (vp_next_event). APM vol. 2, Event Injection.
+ * Events: turns what common code wants delivered into EVENTINJ or an interrupt window, and what an exit interrupted
+ * back into the VP's pending interruption. Which event comes first is common code's decision (vp_next_event). APM vol.
+ * 2, Event Injection.
  */
 #include "svm/svm.h"
 
@@ -27,8 +28,8 @@ static uint64_t event_from_interruption(uint64_t interruption)
         break;
     }
     if (interruption & HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE) {
-        event |= VMCB_EVENT_ERROR_VALID |
-                 (uint64_t)hv_pending_interruption_error_code(interruption) << VMCB_EVENT_ERROR_SHIFT;
+        event |= VMCB_EVENT_ERROR_VALID | (uint64_t)hv_pending_interruption_error_code(interruption)
+                                              << VMCB_EVENT_ERROR_SHIFT;
     }
     return event;
 }
@@ -70,7 +71,8 @@ void svm_prepare_events(struct vp *vp)
     if (event.want_interrupt_window && event.window_priority > apic_tpr(vp) >> 4) {
         open_interrupt_window(vmcb, event.window_priority);
     } else if (event.want_interrupt_window) {
-        /* The task priority holds it back: what ends that is the next write to CR8, or an APIC access, which exits anyway. */
+        /* The task priority holds it back: what ends that is the next write to CR8, or an APIC access, which exits
+         * anyway. */
         vmcb->intercept_cr_write |= VMCB_CR_WRITE_CR8;
     }
 }

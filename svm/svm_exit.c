@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Decodes the exit in the VMCB and hands it to common code; nothing is decided here that VT-x would decide the same way. */
+/* Decodes the exit in the VMCB and hands it to common code; nothing is decided here that VT-x would decide the same
+ * way. */
 #include "svm/svm.h"
 
 #include "hv/cpu/asm.h"
@@ -72,7 +73,8 @@ static enum exit_action unexpected(struct vp *vp, const struct vmcb *vmcb)
 {
     char what[64];
 
-    fmt_snprintf(what, sizeof(what), "AMD-V exit %lx, info %lx %lx", vmcb->exit_code, vmcb->exit_info1, vmcb->exit_info2);
+    fmt_snprintf(what, sizeof(what), "AMD-V exit %lx, info %lx %lx", vmcb->exit_code, vmcb->exit_info1,
+                 vmcb->exit_info2);
     return exit_unexpected(vp, vmcb->exit_code, what);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers by ABI name that live in the VMCB. Values are stored as given (a client sets registers in any order); what the
- * processor would refuse is found by vmcb_check() before the next entry.
+ * Registers by ABI name that live in the VMCB. Values are stored as given (a client sets registers in any order); what
+ * the processor would refuse is found by vmcb_check() before the next entry.
  */
 #include "svm/svm.h"
 
@@ -9,9 +9,9 @@
 #include "hv/lib/x86/x86_regs.h"
 
 /* The ABI's attribute word is the descriptor's bytes 5 and 6 with a gap; the VMCB's has none. */
-#define ATTRIBUTES_LOW 0x00ffu
+#define ATTRIBUTES_LOW  0x00ffu
 #define ATTRIBUTES_HIGH 0xf000u
-#define ATTRIBUTES_GAP 4
+#define ATTRIBUTES_GAP  4
 
 static uint64_t *plain_register(struct svm_vp *own, uint32_t name)
 {
@@ -93,7 +93,7 @@ hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_val
     const struct vmcb_segment *segment = segment_register(own->vmcb, name);
     const struct vmcb_segment *table = table_register(own->vmcb, name);
 
-    *value = (union hv_register_value){ 0 };
+    *value = (union hv_register_value){0};
     if (plain != NULL) {
         value->reg64 = *plain;
     } else if (segment != NULL) {
@@ -131,7 +131,9 @@ hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_regist
             wrmsr(X86_MSR_TSC_AUX, value->reg64);
         }
         if (name == HvX64RegisterCr0 || name == HvX64RegisterCr3 || name == HvX64RegisterCr4) {
-            atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_relaxed); /* the processor did not see the load that would have flushed */
+            atomic_fetch_add_explicit(
+                &vp->flush_wanted, 1,
+                memory_order_relaxed); /* the processor did not see the load that would have flushed */
         }
     } else if (segment != NULL) {
         segment->base = value->segment.base;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The run loop: prepares an entry (requests, events, TLB tag), enters, copies back what exits need, hands the exit up. Runs with
- * interrupts off; a physical interrupt ends guest mode and is taken in a window right after it.
+ * The run loop: prepares an entry (requests, events, TLB tag), enters, copies back what exits need, hands the exit up.
+ * Runs with interrupts off; a physical interrupt ends guest mode and is taken in a window right after it.
  */
 #include "svm/svm.h"
 
@@ -24,7 +24,8 @@ static void asid_renew(struct svm_cpu *cpu, struct svm_vp *own)
     own->last_cpu = cpu;
 }
 
-/* Makes stale translations unusable: another processor, wrapped identifiers, or a flush asked for since the last entry. */
+/* Makes stale translations unusable: another processor, wrapped identifiers, or a flush asked for since the last entry.
+ */
 static void asid_prepare(struct vp *vp, struct svm_cpu *cpu, struct svm_vp *own)
 {
     uint64_t generation = atomic_load_explicit(&vp->space->generation, memory_order_seq_cst);
@@ -70,7 +71,8 @@ static enum exit_action refuse_entry(struct vp *vp)
 {
     const char *rule = vmcb_check(svm_of(vp)->vmcb);
 
-    return exit_unexpected(vp, VMCB_EXIT_INVALID, rule != NULL ? rule : "state refused by the processor, no rule known");
+    return exit_unexpected(vp, VMCB_EXIT_INVALID,
+                           rule != NULL ? rule : "state refused by the processor, no rule known");
 }
 
 static enum exit_action svm_step(struct vp *vp, struct cpu *cpu)

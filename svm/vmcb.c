@@ -10,21 +10,21 @@
 
 #define SEGMENT_ATTRIBUTES_CODE 0x09b /* present, code, readable, accessed */
 #define SEGMENT_ATTRIBUTES_DATA 0x093 /* present, data, writable, accessed */
-#define SEGMENT_ATTRIBUTES_LDT 0x082
-#define SEGMENT_ATTRIBUTES_TSS 0x08b
-#define SEGMENT_LIMIT_RESET 0xffffu
-#define RESET_CS_SELECTOR 0xf000u
-#define RESET_CS_BASE 0xffff0000ull
-#define RESET_RIP 0xfff0u
-#define CPUID_VERSION 1u
+#define SEGMENT_ATTRIBUTES_LDT  0x082
+#define SEGMENT_ATTRIBUTES_TSS  0x08b
+#define SEGMENT_LIMIT_RESET     0xffffu
+#define RESET_CS_SELECTOR       0xf000u
+#define RESET_CS_BASE           0xffff0000ull
+#define RESET_RIP               0xfff0u
+#define CPUID_VERSION           1u
 
 void vmcb_init_control(struct vp *vp)
 {
     struct vmcb *vmcb = svm_of(vp)->vmcb;
 
     /*
-     * No intercept of control-register writes: with nested paging the guest owns CR0, CR3 and CR4, and the processor checks
-     * them. EFER is intercepted by the permission map, since SVME must stay set and hidden.
+     * No intercept of control-register writes: with nested paging the guest owns CR0, CR3 and CR4, and the processor
+     * checks them. EFER is intercepted by the permission map, since SVME must stay set and hidden.
      */
     vmcb->intercept_misc1 = VMCB_MISC1_INTR | VMCB_MISC1_NMI | VMCB_MISC1_RDPMC | VMCB_MISC1_CPUID | VMCB_MISC1_INVD |
                             VMCB_MISC1_HLT | VMCB_MISC1_INVLPGA | VMCB_MISC1_IOIO | VMCB_MISC1_MSR |
@@ -50,7 +50,8 @@ void svm_intercepts_changed(struct vp *vp)
 
 static struct vmcb_segment segment(uint16_t selector, uint16_t attributes, uint64_t base)
 {
-    return (struct vmcb_segment){ .selector = selector, .attributes = attributes, .limit = SEGMENT_LIMIT_RESET, .base = base };
+    return (struct vmcb_segment){
+        .selector = selector, .attributes = attributes, .limit = SEGMENT_LIMIT_RESET, .base = base};
 }
 
 void svm_vp_reset(struct vp *vp, bool power_on)
@@ -76,8 +77,8 @@ void svm_vp_reset(struct vp *vp, bool power_on)
     vmcb->tr = segment(0, SEGMENT_ATTRIBUTES_TSS, 0);
     vmcb->cpl = 0;
     vmcb->efer = X86_EFER_SVME;
-    vmcb->cr0 = power_on ? X86_CR0_RESET
-                         : (vmcb->cr0 & (X86_CR0_CD | X86_CR0_NW)) | X86_CR0_ET; /* INIT keeps the cache bits */
+    vmcb->cr0 =
+        power_on ? X86_CR0_RESET : (vmcb->cr0 & (X86_CR0_CD | X86_CR0_NW)) | X86_CR0_ET; /* INIT keeps the cache bits */
     vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
     vmcb->dr6 = X86_DR6_RESET;
     vmcb->dr7 = X86_DR7_RESET;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our own judge of a VMCB: the rules of APM vol. 2, "Canonicalization and Consistency Checks" (VMRUN Instruction), in that
- * order, in words. Emulators check less than processors do; this finds a bad state on both.
+ * Our own judge of a VMCB: the rules of APM vol. 2, "Canonicalization and Consistency Checks" (VMRUN Instruction), in
+ * that order, in words. Emulators check less than processors do; this finds a bad state on both.
  */
 #include "svm/svm.h"
 
 #include "hv/lib/x86/x86_regs.h"
 
-#define HIGH_HALF 0xffffffff00000000ull
+#define HIGH_HALF         0xffffffff00000000ull
 #define SEGMENT_CODE_LONG (1u << 9)  /* L in VMCB attributes */
-#define SEGMENT_CODE_DB (1u << 10)   /* D/B in VMCB attributes */
+#define SEGMENT_CODE_DB   (1u << 10) /* D/B in VMCB attributes */
 #define CR3_RESERVED_LONG 0xfff0000000000000ull
-#define EFER_DEFINED (X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_SVME | X86_EFER_LMSLE | \
-                      X86_EFER_FFXSR | X86_EFER_TCE | (1ull << 17) | (1ull << 18) | (1ull << 20) | (1ull << 21))
+#define EFER_DEFINED                                                                                                   \
+    (X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_SVME | X86_EFER_LMSLE | X86_EFER_FFXSR |     \
+     X86_EFER_TCE | (1ull << 17) | (1ull << 18) | (1ull << 20) | (1ull << 21))
 
 /* One rule and the answer whether a VMCB breaks it. */
 struct rule {
@@ -104,20 +105,20 @@ static bool bad_event(const struct vmcb *v)
 }
 
 static const struct rule rules[] = {
-    { svme_clear, "EFER.SVME is clear" },
-    { cd_nw, "CR0.CD is clear while CR0.NW is set" },
-    { cr0_high, "CR0 bits 63:32 are not zero" },
-    { cr3_reserved, "CR3 has reserved bits set" },
-    { cr4_reserved, "CR4 has reserved bits set" },
-    { dr_high, "DR6 or DR7 bits 63:32 are not zero" },
-    { efer_reserved, "EFER has reserved bits set" },
-    { long_without_pae, "EFER.LME and CR0.PG are set but CR4.PAE is clear" },
-    { long_without_pe, "EFER.LME and CR0.PG are set but CR0.PE is clear" },
-    { long_and_16, "CS has both L and D set in long mode" },
-    { vmrun_not_intercepted, "VMRUN is not intercepted" },
-    { asid_zero, "the ASID is zero" },
-    { paging_without_pe, "CR0.PG is set but CR0.PE is clear" },
-    { bad_event, "the injected event has a reserved type or an impossible vector" },
+    {svme_clear, "EFER.SVME is clear"},
+    {cd_nw, "CR0.CD is clear while CR0.NW is set"},
+    {cr0_high, "CR0 bits 63:32 are not zero"},
+    {cr3_reserved, "CR3 has reserved bits set"},
+    {cr4_reserved, "CR4 has reserved bits set"},
+    {dr_high, "DR6 or DR7 bits 63:32 are not zero"},
+    {efer_reserved, "EFER has reserved bits set"},
+    {long_without_pae, "EFER.LME and CR0.PG are set but CR4.PAE is clear"},
+    {long_without_pe, "EFER.LME and CR0.PG are set but CR0.PE is clear"},
+    {long_and_16, "CS has both L and D set in long mode"},
+    {vmrun_not_intercepted, "VMRUN is not intercepted"},
+    {asid_zero, "the ASID is zero"},
+    {paging_without_pe, "CR0.PG is set but CR0.PE is clear"},
+    {bad_event, "the injected event has a reserved type or an impossible vector"},
 };
 
 const char *vmcb_check(const struct vmcb *vmcb)

@@ -3,9 +3,10 @@
 #define EXIT_EXIT_H
 
 /*
- * Where a backend's run loop hands its exits. The backend has copied RAX..R15, RIP, RFLAGS and the interrupt shadow into the
- * VP (vp->regs), has put an event whose delivery the exit interrupted back into vp->pending_interruption, and writes all of it
- * back before the next entry. Each function completes the instruction itself (advances RIP or leaves an event pending).
+ * Where a backend's run loop hands its exits. The backend has copied RAX..R15, RIP, RFLAGS and the interrupt shadow
+ * into the VP (vp->regs), has put an event whose delivery the exit interrupted back into vp->pending_interruption, and
+ * writes all of it back before the next entry. Each function completes the instruction itself (advances RIP or leaves
+ * an event pending).
  */
 
 #include <stdbool.h>
@@ -48,7 +49,8 @@ enum exit_action exit_exception(struct vp *vp, uint8_t vector, bool has_error, u
 enum exit_action exit_shutdown(struct vp *vp);
 /* A physical interrupt or NMI ended guest mode; it has been taken. */
 enum exit_action exit_interrupt(struct vp *vp);
-/* An exit that the backend does not expect: the partition is lost, never the machine. `code` is the backend's number. */
+/* An exit that the backend does not expect: the partition is lost, never the machine. `code` is the backend's number.
+ */
 enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Second-level faults: the local APIC's page is emulated here; a missing right or a hole becomes an intercept for the root; what
- * the tables allow by now (another VP mapped it meanwhile) just runs again. The root's own touch of memory that is not its own
- * is a #GP there, never data.
+ * Second-level faults: the local APIC's page is emulated here; a missing right or a hole becomes an intercept for the
+ * root; what the tables allow by now (another VP mapped it meanwhile) just runs again. The root's own touch of memory
+ * that is not its own is a #GP there, never data.
  */
 #include "hv/exit/exit.h"
 
@@ -17,7 +17,7 @@
 #include "hv/partition/partition.h"
 #include "hv/partition/vp.h"
 
-#define APIC_REGISTER_BYTES 4u
+#define APIC_REGISTER_BYTES     4u
 #define APIC_REGISTER_ALIGNMENT 16u
 
 /* Where an emulated instruction's memory accesses go: the APIC's page or guest RAM. */
@@ -32,15 +32,17 @@ static bool is_register(uint64_t offset, size_t size)
     return size == APIC_REGISTER_BYTES && offset % APIC_REGISTER_ALIGNMENT == 0;
 }
 
-/* Translates a linear address; accesses that cross a page never reach a register, and guest RAM is contiguous only by luck. */
-static bool translate(struct apic_access *access, uint64_t linear, uint32_t kind, gpa_t *address, struct x86_fault *fault)
+/* Translates a linear address; accesses that cross a page never reach a register, and guest RAM is contiguous only by
+ * luck. */
+static bool translate(struct apic_access *access, uint64_t linear, uint32_t kind, gpa_t *address,
+                      struct x86_fault *fault)
 {
     uint32_t error;
 
     if (vp_translate_gva(access->vp, gva(linear), kind, address, &error)) {
         return true;
     }
-    *fault = (struct x86_fault){ .vector = X86_VECTOR_PF, .has_error_code = true, .error_code = error, .cr2 = linear };
+    *fault = (struct x86_fault){.vector = X86_VECTOR_PF, .has_error_code = true, .error_code = error, .cr2 = linear};
     return false;
 }
 
@@ -91,14 +93,15 @@ static const struct x86_memory_ops apic_page_ops = {
     .write = apic_page_write,
 };
 
-/* Decodes and executes the instruction at RIP against `ops`; the result is in the VP's registers or is a pending exception. */
+/* Decodes and executes the instruction at RIP against `ops`; the result is in the VP's registers or is a pending
+ * exception. */
 static enum x86_execute_status emulate(struct vp *vp, const struct x86_memory_ops *ops, void *context)
 {
     uint8_t bytes[X86_INSN_LENGTH_MAX];
     size_t count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
     struct x86_insn insn;
     struct x86_cpu cpu;
-    struct x86_fault fault = { 0 };
+    struct x86_fault fault = {0};
     enum x86_execute_status status;
 
     if (x86_decode(&insn, bytes, count, insn_mode(vp)) != X86_DECODE_OK) {
@@ -122,7 +125,7 @@ static enum x86_execute_status emulate(struct vp *vp, const struct x86_memory_op
 /* Emulates one instruction that touched the APIC's page. */
 static enum exit_action emulate_apic(struct vp *vp, const struct exit_memory *memory)
 {
-    struct apic_access access = { .vp = vp, .page = gpa(memory->gpa.value & ~PAGE_MASK) };
+    struct apic_access access = {.vp = vp, .page = gpa(memory->gpa.value & ~PAGE_MASK)};
 
     if (emulate(vp, &apic_page_ops, &access) == X86_EXECUTE_UNSUPPORTED) {
         log_guest_line("partition %lu VP %u: instruction at %lx cannot be emulated on the local APIC",
@@ -167,7 +170,7 @@ static const struct x86_memory_ops doorbell_ops = {
 /* True when the write was one that a doorbell port waits for: it is complete, and the root has been told. */
 static bool ring_doorbell(struct vp *vp, const struct exit_memory *access)
 {
-    struct doorbell_access doorbell = { .vp = vp, .address = access->gpa };
+    struct doorbell_access doorbell = {.vp = vp, .address = access->gpa};
 
     if (!access->is_write || !connection_has_doorbell(vp->partition, access->gpa)) {
         return false;

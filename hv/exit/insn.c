@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Length of the intercepted instruction where the processor gives none: fetched by walking the guest's tables and decoded. */
+/* Length of the intercepted instruction where the processor gives none: fetched by walking the guest's tables and
+ * decoded. */
 #include "hv/exit/insn.h"
 
 #include "hv/lib/x86/x86_regs.h"

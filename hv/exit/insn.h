@@ -16,8 +16,9 @@ struct vp;
 enum x86_mode insn_mode(struct vp *vp);
 
 /*
- * Length of the intercepted instruction: `given` if the processor said so (not 0), else decoded from guest memory, where it must
- * be `op`. 0: what is at RIP now is another instruction (changed by another VP since): resume, and the guest executes that.
+ * Length of the intercepted instruction: `given` if the processor said so (not 0), else decoded from guest memory,
+ * where it must be `op`. 0: what is at RIP now is another instruction (changed by another VP since): resume, and the
+ * guest executes that.
  */
 MUST_CHECK uint8_t insn_length_of(struct vp *vp, enum x86_op op, uint8_t given);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Routes the exits of one instruction (CPUID, hypercall, MSR, HLT, XSETBV, ...) and of whole-machine events to the objects that
- * answer them. Ports and memory are in exit_io.c and exit_memory.c.
+ * Routes the exits of one instruction (CPUID, hypercall, MSR, HLT, XSETBV, ...) and of whole-machine events to the
+ * objects that answer them. Ports and memory are in exit_io.c and exit_memory.c.
  */
 #include "hv/exit/exit.h"
 
@@ -19,7 +19,7 @@
 #include "hv/partition/vp.h"
 #include "hv/partition/vp_fpu.h"
 
-#define CR8_NUMBER 8u
+#define CR8_NUMBER        8u
 #define CR8_PRIORITY_MASK 0xfull
 
 /* Ends the run loop; the VP's state says why. */
@@ -61,7 +61,8 @@ enum exit_action exit_hypercall(struct vp *vp, uint8_t insn_length)
     uint8_t length = insn_length_of(vp, backend->hypercall_op, insn_length);
 
     backend->get_paging(vp, &paging);
-    /* TLFS, Hypercall Interface: from CPL 0 of protected or long mode only, and once the guest has set the interface up. */
+    /* TLFS, Hypercall Interface: from CPL 0 of protected or long mode only, and once the guest has set the interface
+     * up. */
     if (paging.cpl != 0 || !(paging.cr0 & X86_CR0_PE) || (paging.rflags & X86_RFLAGS_VM) ||
         !msr_hypercall_is_enabled(vp->partition)) {
         return exit_undefined(vp);
@@ -161,7 +162,8 @@ enum exit_action exit_pause(struct vp *vp, uint8_t insn_length)
     if (!insn_complete(vp, X86_OP_PAUSE, insn_length) || vp->is_root) {
         return EXIT_RESUME;
     }
-    return leave(vp, VP_RUN_INTERRUPT); /* a spinning child gives its processor back: the root may dispatch the lock holder */
+    return leave(
+        vp, VP_RUN_INTERRUPT); /* a spinning child gives its processor back: the root may dispatch the lock holder */
 }
 
 enum exit_action exit_cache_flush(struct vp *vp, uint8_t insn_length)
@@ -232,8 +234,8 @@ enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what)
 
     backend->get_paging(vp, &paging);
     log_line("partition %lu VP %u: cannot go on: %s (exit %lx)", vp->partition->id, vp->index, what, code);
-    log_line("  RIP %lx RSP %lx RFLAGS %lx CR0 %lx CR3 %lx CR4 %lx EFER %lx CPL %u", vp->regs.rip,
-             vp->regs.gpr[VP_RSP], vp->regs.rflags, paging.cr0, paging.cr3, paging.cr4, paging.efer, paging.cpl);
+    log_line("  RIP %lx RSP %lx RFLAGS %lx CR0 %lx CR3 %lx CR4 %lx EFER %lx CPL %u", vp->regs.rip, vp->regs.gpr[VP_RSP],
+             vp->regs.rflags, paging.cr0, paging.cr3, paging.cr4, paging.efer, paging.cpl);
     if (vp->is_root) {
         panic("the root partition cannot go on: %s", what);
     }

@@ -44,19 +44,19 @@ typedef struct {
 
 static inline gpa_t gpa(uint64_t value)
 {
-    return (gpa_t){ .value = value };
+    return (gpa_t){.value = value};
 }
 
 /* The first address of page number `page`. */
 static inline gpa_t gpa_from_page(uint64_t page)
 {
-    return (gpa_t){ .value = page << PAGE_SHIFT };
+    return (gpa_t){.value = page << PAGE_SHIFT};
 }
 
 /* May wrap; check the range first (range.h). */
 static inline gpa_t gpa_add(gpa_t address, uint64_t offset_bytes)
 {
-    return (gpa_t){ .value = address.value + offset_bytes };
+    return (gpa_t){.value = address.value + offset_bytes};
 }
 
 static inline uint64_t gpa_page(gpa_t address)
@@ -71,7 +71,7 @@ static inline uint64_t gpa_offset(gpa_t address)
 
 static inline gpa_t gpa_page_base(gpa_t address)
 {
-    return (gpa_t){ .value = address.value & ~PAGE_MASK };
+    return (gpa_t){.value = address.value & ~PAGE_MASK};
 }
 
 static inline bool gpa_equal(gpa_t a, gpa_t b)
@@ -81,19 +81,19 @@ static inline bool gpa_equal(gpa_t a, gpa_t b)
 
 static inline spa_t spa(uint64_t value)
 {
-    return (spa_t){ .value = value };
+    return (spa_t){.value = value};
 }
 
 /* The first address of page number `page`. */
 static inline spa_t spa_from_page(uint64_t page)
 {
-    return (spa_t){ .value = page << PAGE_SHIFT };
+    return (spa_t){.value = page << PAGE_SHIFT};
 }
 
 /* May wrap; check the range first (range.h). */
 static inline spa_t spa_add(spa_t address, uint64_t offset_bytes)
 {
-    return (spa_t){ .value = address.value + offset_bytes };
+    return (spa_t){.value = address.value + offset_bytes};
 }
 
 static inline uint64_t spa_page(spa_t address)
@@ -108,7 +108,7 @@ static inline uint64_t spa_offset(spa_t address)
 
 static inline spa_t spa_page_base(spa_t address)
 {
-    return (spa_t){ .value = address.value & ~PAGE_MASK };
+    return (spa_t){.value = address.value & ~PAGE_MASK};
 }
 
 static inline bool spa_equal(spa_t a, spa_t b)
@@ -118,13 +118,13 @@ static inline bool spa_equal(spa_t a, spa_t b)
 
 static inline gva_t gva(uint64_t value)
 {
-    return (gva_t){ .value = value };
+    return (gva_t){.value = value};
 }
 
 /* Wraps as the processor's address arithmetic does in 64-bit mode. */
 static inline gva_t gva_add(gva_t address, uint64_t offset_bytes)
 {
-    return (gva_t){ .value = address.value + offset_bytes };
+    return (gva_t){.value = address.value + offset_bytes};
 }
 
 static inline uint64_t gva_page(gva_t address)

@@ -73,13 +73,7 @@ static inline size_t array_index_mask_nospec(size_t index, size_t size)
 {
     size_t mask;
 
-#if defined(__x86_64__)
     __asm__ __volatile__("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(index), "r"(size) : "cc");
-#else
-    /* The sign of this expression is set exactly if index >= size, sizes being below SIZE_MAX / 2. */
-    mask = (size_t)(~(intptr_t)(index | (size - 1u - index)) >> (sizeof(size_t) * 8u - 1u));
-    __asm__ __volatile__("" : "+r"(mask));
-#endif
     return mask;
 }
 

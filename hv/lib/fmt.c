@@ -306,12 +306,12 @@ static bool put_directive(struct fmt_output *output, struct fmt_directive *direc
 
 size_t fmt_vsnprintf(char *buffer, size_t size, const char *format, va_list arguments)
 {
-    struct fmt_output output = { .buffer = buffer, .size = size, .length = 0 };
+    struct fmt_output output = {.buffer = buffer, .size = size, .length = 0};
     struct fmt_arguments copy;
 
     va_copy(copy.list, arguments);
     while (*format != '\0') {
-        struct fmt_directive directive = { .has_zero_pad = false };
+        struct fmt_directive directive = {.has_zero_pad = false};
         const char *begin = format;
 
         if (*format != '%') {

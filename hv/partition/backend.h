@@ -3,8 +3,8 @@
 #define PARTITION_BACKEND_H
 
 /*
- * What a CPU backend (svm/, vmx/, tests/sim, tests/uc) provides. Exits go up by direct call from the backend's run loop to
- * hv/exit/exit.h; only cold state goes down through this table.
+ * What a CPU backend (svm/, vmx/, tests/sim, tests/uc) provides. Exits go up by direct call from the backend's run loop
+ * to hv/exit/exit.h; only cold state goes down through this table.
  */
 
 #include <stdbool.h>
@@ -22,11 +22,11 @@ struct gpa_format;
 
 /* Why the run loop came back to its caller. */
 enum vp_run_status {
-    VP_RUN_INTERRUPT,  /* a physical interrupt was taken; look for work and run again */
-    VP_RUN_BLOCKED,    /* halted, guest idle or waiting for SIPI: nothing to run until something is pending */
-    VP_RUN_INTERCEPT,  /* a message lies in the intercept page; the VP is intercept-suspended */
-    VP_RUN_SUSPENDED,  /* an explicit or dispatch suspend was seen */
-    VP_RUN_FAILED,     /* the backend cannot run this state any more; the partition is lost (already logged) */
+    VP_RUN_INTERRUPT, /* a physical interrupt was taken; look for work and run again */
+    VP_RUN_BLOCKED,   /* halted, guest idle or waiting for SIPI: nothing to run until something is pending */
+    VP_RUN_INTERCEPT, /* a message lies in the intercept page; the VP is intercept-suspended */
+    VP_RUN_SUSPENDED, /* an explicit or dispatch suspend was seen */
+    VP_RUN_FAILED,    /* the backend cannot run this state any more; the partition is lost (already logged) */
 };
 
 /* Capabilities that common code asks for; never the vendor. */
@@ -46,11 +46,11 @@ struct vp_paging_state {
 
 /* One CPU backend. All functions: interrupts off. "Own VP" means the VP is not in guest mode anywhere. */
 struct cpu_backend {
-    const char *name;                       /* "AMD-V", "VT-x", "sim" */
+    const char *name; /* "AMD-V", "VT-x", "sim" */
     struct gpa_format *gpa_format;
     struct backend_features *features;
-    uint8_t hypercall_instruction[3];       /* VMMCALL or VMCALL */
-    enum x86_op hypercall_op;               /* the same for the decoder */
+    uint8_t hypercall_instruction[3]; /* VMMCALL or VMCALL */
+    enum x86_op hypercall_op;         /* the same for the decoder */
 
     /* Can this machine serve? If not, `why` gets one clear sentence naming what is missing. Boot processor, once. */
     bool (*probe)(char *why, size_t size);
@@ -69,9 +69,9 @@ struct cpu_backend {
     enum vp_run_status (*vp_run)(struct vp *vp);
 
     /*
-     * Architectural registers that are not in vp->regs, by ABI name: CRs, DR6/7, segments, tables, EFER, SYSENTER, STAR, LSTAR,
-     * CSTAR, SFMASK, KERNEL_GS, PAT, TSC, TSC_AUX, DEBUGCTL, ... HV_STATUS_INVALID_PARAMETER: not a name of the backend's;
-     * HV_STATUS_INVALID_REGISTER_VALUE: value refused. Own VP.
+     * Architectural registers that are not in vp->regs, by ABI name: CRs, DR6/7, segments, tables, EFER, SYSENTER,
+     * STAR, LSTAR, CSTAR, SFMASK, KERNEL_GS, PAT, TSC, TSC_AUX, DEBUGCTL, ... HV_STATUS_INVALID_PARAMETER: not a name
+     * of the backend's; HV_STATUS_INVALID_REGISTER_VALUE: value refused. Own VP.
      */
     hv_status_t (*get_register)(struct vp *vp, uint32_t name, union hv_register_value *value);
     hv_status_t (*set_register)(struct vp *vp, uint32_t name, const union hv_register_value *value);

@@ -12,13 +12,13 @@
 #include "hv/partition/stats.h"
 
 /*
- * Deposited pages: taking them from the root, handing them out inside the hypervisor, giving them back. Not here: who owns which
- * page of the machine (page_owner.c). The order is what keeps the root out: a page leaves the root's tables and every processor's
- * TLB before it is counted, and comes back zeroed.
+ * Deposited pages: taking them from the root, handing them out inside the hypervisor, giving them back. Not here: who
+ * owns which page of the machine (page_owner.c). The order is what keeps the root out: a page leaves the root's tables
+ * and every processor's TLB before it is counted, and comes back zeroed.
  */
 
 /* Units of struct gpa_batch.work. */
-#define WORK_ZERO_PAGE 5u
+#define WORK_ZERO_PAGE  5u
 /* The root has all rights in its own RAM. */
 #define ROOT_RAM_RIGHTS GPA_ALL
 

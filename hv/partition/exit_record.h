@@ -12,7 +12,7 @@
 /* An IN or OUT, string forms included. */
 struct exit_io {
     uint16_t port;
-    uint8_t size;       /* 1, 2, 4 bytes */
+    uint8_t size; /* 1, 2, 4 bytes */
     bool is_in;
     bool is_string;
     bool has_rep;
@@ -26,8 +26,8 @@ struct exit_memory {
     bool gva_valid;
     bool is_write;
     bool is_execute;
-    bool in_page_walk;       /* the access was to a guest page table entry */
-    uint8_t byte_count;      /* instruction bytes that the processor gave; 0: none */
+    bool in_page_walk;  /* the access was to a guest page table entry */
+    uint8_t byte_count; /* instruction bytes that the processor gave; 0: none */
     uint8_t bytes[16];
 };
 

@@ -11,11 +11,13 @@
 #include "hv/partition/partition.h"
 
 /*
- * The hypervisor's copies to and from guest memory, page by page. Not here: guest page tables (hv/lib/x86) and overlay contents.
+ * The hypervisor's copies to and from guest memory, page by page. Not here: guest page tables (hv/lib/x86) and overlay
+ * contents.
  *
- * While a page is being touched, this processor counts as being in guest mode on the space: whoever unmaps the page meanwhile
- * waits in cpu_quiesce_space() until the copy is over, exactly as for a guest that still has the translation. It is set under
- * the space's lock, so the translation cannot be older than the change that is waited for, and no lock is held during the copy.
+ * While a page is being touched, this processor counts as being in guest mode on the space: whoever unmaps the page
+ * meanwhile waits in cpu_quiesce_space() until the copy is over, exactly as for a guest that still has the translation.
+ * It is set under the space's lock, so the translation cannot be older than the change that is waited for, and no lock
+ * is held during the copy.
  */
 
 struct access {
@@ -52,8 +54,8 @@ static void access_end(const struct access *access)
 }
 
 /*
- * The copies are volatile and of whole qwords where both sides allow: the compiler can neither read a byte twice nor tear a
- * value that the guest writes in one piece.
+ * The copies are volatile and of whole qwords where both sides allow: the compiler can neither read a byte twice nor
+ * tear a value that the guest writes in one piece.
  */
 static void copy_volatile(volatile uint8_t *to, const volatile uint8_t *from, size_t bytes)
 {
@@ -139,8 +141,8 @@ bool gpa_is_writable(struct partition *partition, gpa_t address, size_t bytes)
     return true;
 }
 
-bool gpa_compare_exchange(struct partition *partition, gpa_t address, uint32_t size, uint64_t expected, uint64_t desired,
-                          bool *exchanged)
+bool gpa_compare_exchange(struct partition *partition, gpa_t address, uint32_t size, uint64_t expected,
+                          uint64_t desired, bool *exchanged)
 {
     struct access access;
 

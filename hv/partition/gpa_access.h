@@ -3,9 +3,9 @@
 #define PARTITION_GPA_ACCESS_H
 
 /*
- * Copies between hypervisor memory and a partition's GPA space. Every access goes through the second-level tables: what the
- * partition cannot reach (holes, no-access pages, hypervisor and deposited pages, devices) is refused, never read. No function
- * may be called with a GPA space lock or a higher-ranked lock held. Ranges may cross pages.
+ * Copies between hypervisor memory and a partition's GPA space. Every access goes through the second-level tables: what
+ * the partition cannot reach (holes, no-access pages, hypervisor and deposited pages, devices) is refused, never read.
+ * No function may be called with a GPA space lock or a higher-ranked lock held. Ranges may cross pages.
  */
 
 #include <stdbool.h>
@@ -30,31 +30,32 @@ MUST_CHECK bool gpa_write(struct partition *partition, gpa_t address, const void
 MUST_CHECK bool gpa_is_writable(struct partition *partition, gpa_t address, size_t bytes);
 
 /*
- * Compare-and-exchange of a naturally aligned 4- or 8-byte value (accessed and dirty bits of guest page tables). False: not
- * writable RAM or not aligned. *exchanged says whether the old value was `expected`.
+ * Compare-and-exchange of a naturally aligned 4- or 8-byte value (accessed and dirty bits of guest page tables). False:
+ * not writable RAM or not aligned. *exchanged says whether the old value was `expected`.
  */
 MUST_CHECK bool gpa_compare_exchange(struct partition *partition, gpa_t address, uint32_t size, uint64_t expected,
                                      uint64_t desired, bool *exchanged);
 
 /* Kinds of access for vp_translate_gva(). */
-#define GVA_READ 0x1u
-#define GVA_WRITE 0x2u
-#define GVA_EXECUTE 0x4u
+#define GVA_READ       0x1u
+#define GVA_WRITE      0x2u
+#define GVA_EXECUTE    0x4u
 /* As a supervisor access whatever the privilege level (descriptor tables). */
 #define GVA_SUPERVISOR 0x8u
 
 /*
- * Walks the VP's page tables for an access at its current privilege level, setting accessed and dirty bits as the processor does.
- * False: the processor would raise #PF with *error. Says nothing about the second-level rights of *address. Own VP or claimed.
+ * Walks the VP's page tables for an access at its current privilege level, setting accessed and dirty bits as the
+ * processor does. False: the processor would raise #PF with *error. Says nothing about the second-level rights of
+ * *address. Own VP or claimed.
  */
 MUST_CHECK bool vp_translate_gva(struct vp *vp, gva_t address, uint32_t access, gpa_t *translated, uint32_t *error);
 
 /*
- * HvCallTranslateVirtualAddress: control flags HV_TRANSLATE_GVA_*, result in *output. INVALID_PARAMETER: unknown flags. Own VP
- * or claimed.
+ * HvCallTranslateVirtualAddress: control flags HV_TRANSLATE_GVA_*, result in *output. INVALID_PARAMETER: unknown flags.
+ * Own VP or claimed.
  */
 MUST_CHECK hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_t gva_page,
-                                          struct hv_output_translate_virtual_address *output);
+                                             struct hv_output_translate_virtual_address *output);
 
 /* The bytes at CS:RIP, at most `size`, as far as they can be reached; returns their number. Own VP or claimed. */
 size_t vp_fetch_instruction(struct vp *vp, uint8_t *bytes, size_t size);

@@ -12,19 +12,19 @@
 #include "hv/partition/partition.h"
 
 /*
- * Second-level tables: the radix walk, mapping, splitting, flushing, and the count of child mappings that page_owner.c keeps.
- * Not here: entry formats (the backend's), overlay pages (overlay.c), copies (gpa_access.c).
+ * Second-level tables: the radix walk, mapping, splitting, flushing, and the count of child mappings that page_owner.c
+ * keeps. Not here: entry formats (the backend's), overlay pages (overlay.c), copies (gpa_access.c).
  *
- * Processors walk the tables while they change, so every entry is replaced by one atomic exchange; the lock is against other
- * changers only. A page counts as unmapped when the flush that follows is over: until then it stays in the batch.
+ * Processors walk the tables while they change, so every entry is replaced by one atomic exchange; the lock is against
+ * other changers only. A page counts as unmapped when the flush that follows is over: until then it stays in the batch.
  */
 
 #define ENTRIES_PER_TABLE 512u
-#define INDEX_BITS 9u
+#define INDEX_BITS        9u
 
 /* Units of struct gpa_batch.work. */
-#define WORK_ENTRY 3u
-#define WORK_TABLE 100u
+#define WORK_ENTRY       3u
+#define WORK_TABLE       100u
 #define WORK_SHARE_LARGE 50u
 
 static bool is_root_space(const struct gpa_space *space)
@@ -190,8 +190,8 @@ static void release_leaf(struct gpa_batch *batch, uint64_t entry, enum gpa_level
 }
 
 /*
- * Replaces the non-table entry at `level` by a table of the next lower level that says the same. Splitting a present leaf uses
- * the reserve; anything else a new page, from `spare` if that is given.
+ * Replaces the non-table entry at `level` by a table of the next lower level that says the same. Splitting a present
+ * leaf uses the reserve; anything else a new page, from `spare` if that is given.
  */
 static bool deepen(struct gpa_space *space, uint64_t *entry, enum gpa_level level, void **spare)
 {
@@ -297,7 +297,8 @@ static void replace_small(struct gpa_batch *batch, uint64_t *entry, gpa_t addres
     }
 }
 
-static uint64_t make_entry(const struct gpa_format *format, spa_t page, uint32_t rights, enum gpa_level level, bool unmap)
+static uint64_t make_entry(const struct gpa_format *format, spa_t page, uint32_t rights, enum gpa_level level,
+                           bool unmap)
 {
     if (unmap) {
         return 0;
@@ -341,7 +342,8 @@ static void drop_small_table(struct gpa_batch *batch, uint64_t *table, bool keep
 }
 
 /* Replaces one 2 MiB entry (or, in the root at boot, 1 GiB) by a leaf, a no-access entry or nothing. */
-static hv_status_t replace_large(struct gpa_batch *batch, uint64_t *entry, gpa_t address, enum gpa_level level, uint64_t value)
+static hv_status_t replace_large(struct gpa_batch *batch, uint64_t *entry, gpa_t address, enum gpa_level level,
+                                 uint64_t value)
 {
     struct gpa_space *space = batch->space;
     uint64_t old = entry_load(entry);
@@ -412,7 +414,8 @@ static hv_status_t change(struct gpa_batch *batch, gpa_t address, enum gpa_level
 
     spin_lock(&space->lock);
     entry = space->is_closed ? NULL : find_entry(space, address, level, &found);
-    if (entry != NULL && found > level && rights == 0 && entry_load(entry) == make_entry(space->format, page, 0, level, unmap)) {
+    if (entry != NULL && found > level && rights == 0 &&
+        entry_load(entry) == make_entry(space->format, page, 0, level, unmap)) {
         /* A larger entry says it already. */
         spin_unlock(&space->lock);
         return HV_STATUS_SUCCESS;
@@ -514,7 +517,8 @@ hv_status_t gpa_access_state(struct gpa_batch *batch, gpa_t address, uint64_t fl
     if (!is_root_space(space) && is_overlay_entry(space, old)) {
         /* The state of the page below; it is as old as the overlay. */
         old = replace_below_overlay(space, gpa_page(address), 0);
-        (void)replace_below_overlay(space, gpa_page(address), space->format->is_present(old) ? (old & ~clear) | set : old);
+        (void)replace_below_overlay(space, gpa_page(address),
+                                    space->format->is_present(old) ? (old & ~clear) | set : old);
         *state = access_state_of(space, old);
     } else if (space->format->is_present(old)) {
         /* One bit stands for a whole large page: taking it away from one page must not take it from the others. */
@@ -584,7 +588,8 @@ void gpa_entry_collapse_locked(struct gpa_space *space, gpa_t address, void *spa
     }
 }
 
-/* The lowest table on the way to the first lower table there is; *parent_entry leads to it (null: it is the top one). */
+/* The lowest table on the way to the first lower table there is; *parent_entry leads to it (null: it is the top one).
+ */
 static uint64_t *first_lowest_table(struct gpa_space *space, uint64_t **parent_entry, enum gpa_level *level)
 {
     uint64_t *table = space->root_table;

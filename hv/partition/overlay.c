@@ -10,8 +10,8 @@
 #include "hv/partition/partition.h"
 
 /*
- * Overlay pages: which one lies where, and what it hides. Not here: their contents (synic.c, reftime.c, msr.c, ...) and changes
- * to what is hidden while it is hidden (gpa_space.c, which updates saved_entry).
+ * Overlay pages: which one lies where, and what it hides. Not here: their contents (synic.c, reftime.c, msr.c, ...) and
+ * changes to what is hidden while it is hidden (gpa_space.c, which updates saved_entry).
  */
 
 #define TABLES_PER_OVERLAY 3u

@@ -3,9 +3,9 @@
 #define PARTITION_OVERLAY_H
 
 /*
- * Overlay pages (TLFS, Partitions and GPA space: GPA Overlay Pages): a hypervisor-owned page that lies over a page of the
- * guest's choice and hides, but never changes, what is below. In the root the hypervisor chooses: each overlay of the root is
- * mapped for ever at its own system address, and a guest's page number is ignored.
+ * Overlay pages (TLFS, Partitions and GPA space: GPA Overlay Pages): a hypervisor-owned page that lies over a page of
+ * the guest's choice and hides, but never changes, what is below. In the root the hypervisor chooses: each overlay of
+ * the root is mapped for ever at its own system address, and a guest's page number is ignored.
  */
 
 #include <stdbool.h>
@@ -25,25 +25,26 @@ struct overlay_set {
 };
 
 /*
- * One overlay page. Its content outlives placing, moving and removing. `page` may be read and written by the hypervisor at any
- * time, with single atomic accesses where the guest may do so too.
+ * One overlay page. Its content outlives placing, moving and removing. `page` may be read and written by the hypervisor
+ * at any time, with single atomic accesses where the guest may do so too.
  */
 struct overlay {
-    struct list_node node;  /* [space lock] */
-    uint8_t *page;          /* [I] after overlay_create(); 4096 bytes */
-    uint64_t gpa_page;      /* [space lock] where it lies, if is_placed; in the root fixed from the start */
-    uint64_t saved_entry;   /* [space lock] table entry of what it hides */
-    uint32_t rights;        /* [I] GPA_READ ... of the guest */
-    bool is_placed;         /* [space lock] */
-    void *tables[3];        /* [space lock] table pages reserved so that placing never fails */
+    struct list_node node; /* [space lock] */
+    uint8_t *page;         /* [I] after overlay_create(); 4096 bytes */
+    uint64_t gpa_page;     /* [space lock] where it lies, if is_placed; in the root fixed from the start */
+    uint64_t saved_entry;  /* [space lock] table entry of what it hides */
+    uint32_t rights;       /* [I] GPA_READ ... of the guest */
+    bool is_placed;        /* [space lock] */
+    void *tables[3];       /* [space lock] table pages reserved so that placing never fails */
 };
 
 /* Prepares an empty set. */
 void overlay_set_init(struct overlay_set *set);
 
 /*
- * Makes a zeroed overlay page with the guest rights `rights` (GPA_READ, GPA_WRITE, GPA_EXECUTE) and reserves the tables that
- * placing it may need. It is not placed, except in the root, where it is reachable at once. INSUFFICIENT_MEMORY: deposit.
+ * Makes a zeroed overlay page with the guest rights `rights` (GPA_READ, GPA_WRITE, GPA_EXECUTE) and reserves the tables
+ * that placing it may need. It is not placed, except in the root, where it is reachable at once. INSUFFICIENT_MEMORY:
+ * deposit.
  */
 MUST_CHECK hv_status_t overlay_create(struct partition *partition, struct overlay *overlay, uint32_t rights);
 
@@ -51,8 +52,8 @@ MUST_CHECK hv_status_t overlay_create(struct partition *partition, struct overla
 void overlay_destroy(struct partition *partition, struct overlay *overlay);
 
 /*
- * Lays the page over GPA page `gpa_page`, moving it if it lies elsewhere; effective on every VP when it returns. Never needs
- * memory. False: beyond the GPA space (nothing changed). In the root: true, nothing happens.
+ * Lays the page over GPA page `gpa_page`, moving it if it lies elsewhere; effective on every VP when it returns. Never
+ * needs memory. False: beyond the GPA space (nothing changed). In the root: true, nothing happens.
  */
 MUST_CHECK bool overlay_place(struct partition *partition, struct overlay *overlay, uint64_t gpa_page);
 

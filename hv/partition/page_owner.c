@@ -10,18 +10,18 @@
 #include "hv/mem/mem.h"
 
 /*
- * The owner of every RAM page and its number of child mappings. Not here: the tables that map pages (gpa_space.c) and the lists
- * of deposited pages (deposit.c), which keep this table true.
+ * The owner of every RAM page and its number of child mappings. Not here: the tables that map pages (gpa_space.c) and
+ * the lists of deposited pages (deposit.c), which keep this table true.
  */
 
 /* Bits 15:14 are the owner, 13:0 the number of child mappings. */
 #define OWNER_SHIFT 14
-#define SHARE_MASK 0x3fffu
+#define SHARE_MASK  0x3fffu
 
 /* What a device page of the hypervisor's own is: mapping it into a child would let the child drive it. */
-#define LAPIC_WINDOW_BASE UINT64_C(0xfee00000)
+#define LAPIC_WINDOW_BASE  UINT64_C(0xfee00000)
 #define LAPIC_WINDOW_BYTES MIB(1)
-#define IOAPIC_BYTES PAGE_SIZE
+#define IOAPIC_BYTES       PAGE_SIZE
 
 static _Atomic uint16_t *owners; /* [I] pointer; [a] entries */
 static uint64_t owner_count;     /* [I] pages */

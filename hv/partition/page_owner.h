@@ -3,10 +3,10 @@
 #define PARTITION_PAGE_OWNER_H
 
 /*
- * Who owns each page of the machine's RAM, and how many child mappings lead to it: 16 bits a page, reserved at boot. It is what
- * makes "a page the hypervisor uses is never seen by a partition" checkable in O(1): a page can be mapped into a child only
- * while it is the root's, and can be deposited only while it is the root's and no child mapping leads to it. Both changes are
- * single compare-and-exchanges, so neither needs a lock against the other.
+ * Who owns each page of the machine's RAM, and how many child mappings lead to it: 16 bits a page, reserved at boot. It
+ * is what makes "a page the hypervisor uses is never seen by a partition" checkable in O(1): a page can be mapped into
+ * a child only while it is the root's, and can be deposited only while it is the root's and no child mapping leads to
+ * it. Both changes are single compare-and-exchanges, so neither needs a lock against the other.
  */
 
 #include <stdbool.h>
@@ -29,12 +29,14 @@ MUST_CHECK bool page_owner_init(void);
 /* State of the page at an address; NOT_RAM beyond the end of RAM. */
 enum page_owner page_owner_of(spa_t address);
 
-/* Moves one page from state `from` to `to`; false when it is in another state, or is the root's and mapped into a child. */
+/* Moves one page from state `from` to `to`; false when it is in another state, or is the root's and mapped into a
+ * child. */
 MUST_CHECK bool page_owner_change(spa_t address, enum page_owner from, enum page_owner to);
 
 /*
- * Counts child mappings of `count` pages from `first`. False (and nothing is counted) when one of them is not the root's, is a
- * device that the hypervisor drives itself, or has too many mappings. Pages outside RAM are allowed and not counted.
+ * Counts child mappings of `count` pages from `first`. False (and nothing is counted) when one of them is not the
+ * root's, is a device that the hypervisor drives itself, or has too many mappings. Pages outside RAM are allowed and
+ * not counted.
  */
 MUST_CHECK bool page_share(spa_t first, uint64_t count);
 

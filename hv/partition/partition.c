@@ -11,11 +11,11 @@
 #include "hv/partition/stats.h"
 
 /*
- * The table of partitions and a child's life: created, initialised, finalised, deleted. Not here: the root's (root.c), properties
- * (partition_property.c), what a partition is made of.
+ * The table of partitions and a child's life: created, initialised, finalised, deleted. Not here: the root's (root.c),
+ * properties (partition_property.c), what a partition is made of.
  *
- * Calls that change what a partition consists of (its VPs, its end) take turns by `is_busy`; a second one is told to try again
- * and is then simply executed again.
+ * Calls that change what a partition consists of (its VPs, its end) take turns by `is_busy`; a second one is told to
+ * try again and is then simply executed again.
  */
 
 /* Units of about 100 instructions that one call may spend on taking a GPA space apart. */
@@ -68,7 +68,8 @@ void partition_put(struct partition *partition)
     if (atomic_fetch_sub_explicit(&partition->reference_count, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    /* Out of the table and torn down: what is left of the deposit, and then the partition itself, become the root's deposit. */
+    /* Out of the table and torn down: what is left of the deposit, and then the partition itself, become the root's
+     * deposit. */
     uint64_t pages = deposit_abandon(partition);
 
     if (pages != 0) {
@@ -82,11 +83,10 @@ void partition_put(struct partition *partition)
 static hv_status_t check_creation(const struct hv_input_create_partition *input)
 {
     const uint64_t required = HV_PARTITION_CREATION_FLAG_EXO_PARTITION;
-    const uint64_t allowed = required | HV_PARTITION_CREATION_FLAG_SMT_ENABLED_GUEST |
-                             HV_PARTITION_CREATION_FLAG_GPA_SUPER_PAGES_ENABLED |
-                             HV_PARTITION_CREATION_FLAG_LAPIC_ENABLED |
-                             HV_PARTITION_CREATION_FLAG_INTERCEPT_MESSAGE_PAGE_ENABLED |
-                             HV_PARTITION_CREATION_FLAG_X2APIC_CAPABLE;
+    const uint64_t allowed =
+        required | HV_PARTITION_CREATION_FLAG_SMT_ENABLED_GUEST | HV_PARTITION_CREATION_FLAG_GPA_SUPER_PAGES_ENABLED |
+        HV_PARTITION_CREATION_FLAG_LAPIC_ENABLED | HV_PARTITION_CREATION_FLAG_INTERCEPT_MESSAGE_PAGE_ENABLED |
+        HV_PARTITION_CREATION_FLAG_X2APIC_CAPABLE;
 
     if ((input->flags & HV_PARTITION_CREATION_FLAG_NESTED_VIRTUALIZATION_CAPABLE) != 0) {
         return HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED;
@@ -258,8 +258,8 @@ static struct vp *first_vp(const struct partition *partition)
 }
 
 /*
- * No call that begins from here on finds the partition active, no VP of it runs again, and whoever looked before is through:
- * what is left belongs to the finalising call alone.
+ * No call that begins from here on finds the partition active, no VP of it runs again, and whoever looked before is
+ * through: what is left belongs to the finalising call alone.
  */
 static void begin_finalizing(struct partition *partition)
 {

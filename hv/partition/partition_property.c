@@ -8,8 +8,8 @@
 #include "hv/time/time.h"
 
 /*
- * Partition properties by code (TLFS 2.0, Partition Properties; public mshv headers). Not here: what they control. A property
- * that exists but cannot be changed here is refused as such, one that nothing here knows as unknown.
+ * Partition properties by code (TLFS 2.0, Partition Properties; public mshv headers). Not here: what they control. A
+ * property that exists but cannot be changed here is refused as such, one that nothing here knows as unknown.
  */
 
 hv_status_t partition_get_property(struct partition *partition, uint32_t code, uint64_t *value)
@@ -136,6 +136,6 @@ hv_status_t partition_set_property(struct partition *partition, uint32_t code, u
         return HV_STATUS_SUCCESS;
     default:
         return partition_get_property(partition, code, &current) == HV_STATUS_SUCCESS ? HV_STATUS_OPERATION_DENIED
-                                                                                       : HV_STATUS_UNKNOWN_PROPERTY;
+                                                                                      : HV_STATUS_UNKNOWN_PROPERTY;
     }
 }

@@ -3,19 +3,20 @@
 #define PARTITION_PVH_FORMAT_H
 
 /*
- * The PVH direct boot protocol: the ELF note that names the entry point and the start information that EBX points to (Xen,
- * docs/misc/pvh; public header start_info.h), and the parts of ELF64 that a loader reads (System V gABI, Object Files).
+ * The PVH direct boot protocol: the ELF note that names the entry point and the start information that EBX points to
+ * (Xen, docs/misc/pvh; public header start_info.h), and the parts of ELF64 that a loader reads (System V gABI, Object
+ * Files).
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define ELF_MAGIC 0x464c457fu
-#define ELF_CLASS_64 2u
+#define ELF_MAGIC              0x464c457fu
+#define ELF_CLASS_64           2u
 #define ELF_DATA_LITTLE_ENDIAN 1u
-#define ELF_MACHINE_X86_64 62u
-#define ELF_PT_LOAD 1u
-#define ELF_PT_NOTE 4u
+#define ELF_MACHINE_X86_64     62u
+#define ELF_PT_LOAD            1u
+#define ELF_PT_NOTE            4u
 
 /* ELF64 file header. */
 struct elf64_header {
@@ -62,8 +63,8 @@ struct elf64_note {
 _Static_assert(sizeof(struct elf64_note) == 12, "ELF note");
 
 #define PVH_NOTE_PHYS32_ENTRY 18u
-#define PVH_START_MAGIC 0x336ec578u
-#define PVH_START_VERSION 1u
+#define PVH_START_MAGIC       0x336ec578u
+#define PVH_START_VERSION     1u
 
 /* What EBX points to. */
 struct pvh_start_info {

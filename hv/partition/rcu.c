@@ -8,8 +8,8 @@
 #include "hv/cpu/cpu.h"
 
 /*
- * Grace periods for objects that are looked up without a lock. Readers are bounded (a hypercall or a part of one), so waiting
- * for them is too; a processor that waits is no reader itself, so two that wait never wait for each other.
+ * Grace periods for objects that are looked up without a lock. Readers are bounded (a hypercall or a part of one), so
+ * waiting for them is too; a processor that waits is no reader itself, so two that wait never wait for each other.
  */
 
 /* One processor's reading: odd while it reads. */

@@ -7,16 +7,16 @@
 #include "hv/partition/vp_fpu.h"
 
 /*
- * Copies between a VP and its register page. The root writes the page whenever it likes: it is copied once before a value is
- * used, and only then. Not here: the page itself (vp_state.c), registers by name (vp_regs.c).
+ * Copies between a VP and its register page. The root writes the page whenever it likes: it is copied once before a
+ * value is used, and only then. Not here: the page itself (vp_state.c), registers by name (vp_regs.c).
  */
 
-#define XMM_COUNT ARRAY_SIZE(((struct hv_vp_register_page *)0)->xmm_registers)
+#define XMM_COUNT     ARRAY_SIZE(((struct hv_vp_register_page *)0)->xmm_registers)
 #define SEGMENT_COUNT ARRAY_SIZE(((struct hv_vp_register_page *)0)->segment_registers)
 
 static uint64_t get64(struct vp *vp, uint32_t name)
 {
-    union hv_register_value value = { 0 };
+    union hv_register_value value = {0};
 
     return vp_get_register(vp, name, &value) == HV_STATUS_SUCCESS ? value.reg64 : 0;
 }
@@ -59,7 +59,7 @@ void register_page_store(struct vp *vp)
 void register_page_load(struct vp *vp)
 {
     struct hv_vp_register_page *page = vp->register_page;
-    union hv_register_value value = { 0 };
+    union hv_register_value value = {0};
     uint32_t dirty;
 
     if (page == NULL || !READ_ONCE(page->is_valid)) {

@@ -17,18 +17,18 @@
 #include "hv/sched/sched.h"
 
 /*
- * The root partition: made at boot, one VP for each processor, run for ever. Not here: its memory (root_memory.c), its image
- * (root_image.c).
+ * The root partition: made at boot, one VP for each processor, run for ever. Not here: its memory (root_memory.c), its
+ * image (root_image.c).
  */
 
 /* Flat 32-bit segments: accessed, non-system, present, 32-bit, 4 KiB granularity. */
-#define FLAT_LIMIT 0xffffffffu
+#define FLAT_LIMIT           0xffffffffu
 #define FLAT_CODE_ATTRIBUTES 0xc09bu
 #define FLAT_DATA_ATTRIBUTES 0xc093u
-#define FLAT_CODE_SELECTOR 0x08u
-#define FLAT_DATA_SELECTOR 0x10u
-#define TSS_LIMIT 0x67u
-#define TSS_ATTRIBUTES 0x008bu
+#define FLAT_CODE_SELECTOR   0x08u
+#define FLAT_DATA_SELECTOR   0x10u
+#define TSS_LIMIT            0x67u
+#define TSS_ATTRIBUTES       0x008bu
 
 static void set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {

@@ -14,17 +14,17 @@
 
 /*
  * The root's image: checks and loads the ELF file of boot module 0, moves modules out of its way, writes the PVH start
- * information. Not here: the VP that starts it (root.c). Everything read here comes from outside and is checked before use; what
- * is wrong with it is said in one line, and the machine stops.
+ * information. Not here: the VP that starts it (root.c). Everything read here comes from outside and is checked before
+ * use; what is wrong with it is said in one line, and the machine stops.
  */
 
-#define PROGRAM_MAX 32u
-#define ENTRY_LIMIT GIB(4)
-#define NOTE_ALIGNMENT 4u
+#define PROGRAM_MAX     32u
+#define ENTRY_LIMIT     GIB(4)
+#define NOTE_ALIGNMENT  4u
 /* Modules that the root sees: all but its own image. */
 #define ROOT_MODULE_MAX (BOOT_MODULE_MAX - 1)
 /* The hypervisor's range splits at most one range of RAM into three. */
-#define MEMORY_MAX (BOOT_MEMORY_MAX + 2)
+#define MEMORY_MAX      (BOOT_MEMORY_MAX + 2)
 
 /* The image while it is being loaded, and where each module is by now. */
 struct image {
@@ -57,11 +57,13 @@ static void read_programs(void)
     memcpy(&header, image.bytes, sizeof(header));
     if (header.magic != ELF_MAGIC || header.file_class != ELF_CLASS_64 || header.data != ELF_DATA_LITTLE_ENDIAN ||
         header.machine != ELF_MACHINE_X86_64) {
-        stop_machine("root image: not an ELF file for x86-64 (module 0 must be minroot.elf or an uncompressed vmlinux)");
+        stop_machine(
+            "root image: not an ELF file for x86-64 (module 0 must be minroot.elf or an uncompressed vmlinux)");
     }
     if (header.program_entry_bytes != sizeof(image.programs[0]) || header.program_count == 0 ||
         header.program_count > PROGRAM_MAX ||
-        !range_contains(0, image.size, header.program_offset, (uint64_t)header.program_count * sizeof(image.programs[0]))) {
+        !range_contains(0, image.size, header.program_offset,
+                        (uint64_t)header.program_count * sizeof(image.programs[0]))) {
         stop_machine("root image: program headers are missing, too many, or beyond the end of the file");
     }
     memcpy(image.programs, image.bytes + header.program_offset, header.program_count * sizeof(image.programs[0]));

@@ -12,7 +12,8 @@ struct root_entry {
     uint32_t start_info;
 };
 
-/* Loads the image into root RAM and writes the start information. Stops the machine with a line that says what is wrong. */
+/* Loads the image into root RAM and writes the start information. Stops the machine with a line that says what is
+ * wrong. */
 struct root_entry root_image_load(void);
 
 #endif

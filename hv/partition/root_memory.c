@@ -11,18 +11,18 @@
 #include "hv/partition/partition.h"
 
 /*
- * The root's GPA space: the machine at its own addresses, in the largest pages that fit. Not here: pages that leave it and come
- * back (deposit.c), what lies in it (root_image.c).
+ * The root's GPA space: the machine at its own addresses, in the largest pages that fit. Not here: pages that leave it
+ * and come back (deposit.c), what lies in it (root_image.c).
  */
 
 /* Reach of the identity mapping: devices above RAM lie below 1 TiB on the machines we know. */
-#define WINDOW_BYTES_HUGE (UINT64_C(1) << 40)
+#define WINDOW_BYTES_HUGE  (UINT64_C(1) << 40)
 #define WINDOW_BYTES_LARGE GIB(64)
-#define TOP_TABLE_REACH GIB(512)
+#define TOP_TABLE_REACH    GIB(512)
 /* The tables that leaving out the local APIC's page splits, and as many again to spare. */
-#define SPARE_TABLES 4u
-#define ROOT_RAM_LOWEST MIB(1)
-#define ROOT_RAM_BELOW GIB(4)
+#define SPARE_TABLES       4u
+#define ROOT_RAM_LOWEST    MIB(1)
+#define ROOT_RAM_BELOW     GIB(4)
 
 static uint64_t window_bytes(void)
 {
@@ -37,8 +37,8 @@ static uint64_t tables_needed(uint64_t window)
     uint64_t ram = align_up_u64(mem_ram_end(), HUGE_PAGE_SIZE);
     uint64_t middle = backend->gpa_format->has_1g_pages ? max_u64(ram, GIB(4)) : window;
 
-    return 1 + align_up_u64(window, TOP_TABLE_REACH) / TOP_TABLE_REACH + middle / HUGE_PAGE_SIZE + ram / LARGE_PAGE_SIZE +
-           SPARE_TABLES;
+    return 1 + align_up_u64(window, TOP_TABLE_REACH) / TOP_TABLE_REACH + middle / HUGE_PAGE_SIZE +
+           ram / LARGE_PAGE_SIZE + SPARE_TABLES;
 }
 
 static uint64_t lapic_page(void)
@@ -62,7 +62,7 @@ static enum gpa_level best_level(uint64_t address)
         return GPA_LEVEL_1G;
     }
     return is_aligned_u64(address, LARGE_PAGE_SIZE) && !is_left_out(address, LARGE_PAGE_SIZE) ? GPA_LEVEL_2M
-                                                                                             : GPA_LEVEL_4K;
+                                                                                              : GPA_LEVEL_4K;
 }
 
 static uint64_t level_size(enum gpa_level level)
@@ -138,7 +138,8 @@ bool root_memory_find(const struct root_memory_hole *holes, size_t hole_count, u
             continue;
         }
         at = align_down_u64(end - bytes, PAGE_SIZE);
-        /* The hypervisor's own range first; then, since moving below a hole may meet it again, both until nothing moves. */
+        /* The hypervisor's own range first; then, since moving below a hole may meet it again, both until nothing
+         * moves. */
         for (;;) {
             uint64_t before = at;
 

@@ -10,7 +10,8 @@
 #include "hv/partition/reftime.h"
 
 /*
- * Statistics pages and the little that is in them so far: what clients act upon, and run times. Every other counter reads zero.
+ * Statistics pages and the little that is in them so far: what clients act upon, and run times. Every other counter
+ * reads zero.
  */
 
 /* First counter of a VP page: time that the VP ran, in 100 ns. */
@@ -18,9 +19,9 @@
 
 /* Pages of the machine's objects. All pages, also those of partitions and VPs, are of the root's deposit. */
 static struct spinlock stats_lock = SPINLOCK_INIT(LOCK_RANK_PARTITION, "stats");
-static uint64_t *hypervisor_page;      /* [stats_lock] */
-static uint64_t *lp_pages[CPU_MAX];    /* [stats_lock] */
-static uint64_t idle_ticks[CPU_MAX];   /* [C] */
+static uint64_t *hypervisor_page;                     /* [stats_lock] */
+static uint64_t *lp_pages[CPU_MAX];                   /* [stats_lock] */
+static uint64_t idle_ticks[CPU_MAX];                  /* [C] */
 static _Atomic int64_t counters[STATS_COUNTER_COUNT]; /* [a] */
 
 /* Where they stand in the hypervisor's page: partitions, pages, virtual processors, behind the logical processors. */

@@ -17,12 +17,14 @@ struct vp;
 void stats_init(void);
 
 /*
- * Maps the SELF page of an object: the hypervisor, an LP, a partition, a VP. Its page comes from the deposit of the caller, the
- * root, whatever the object: that is where clients deposit when they are told to. Mapping again gives the same page. INVALID_PARAMETER: unknown object type, or
- * another area than SELF (clients then use SELF for both); INVALID_LP_INDEX; INVALID_PARTITION_ID; INVALID_VP_INDEX;
- * INVALID_PARTITION_STATE: finalised; INSUFFICIENT_MEMORY: deposit to the caller. No locks held.
+ * Maps the SELF page of an object: the hypervisor, an LP, a partition, a VP. Its page comes from the deposit of the
+ * caller, the root, whatever the object: that is where clients deposit when they are told to. Mapping again gives the
+ * same page. INVALID_PARAMETER: unknown object type, or another area than SELF (clients then use SELF for both);
+ * INVALID_LP_INDEX; INVALID_PARTITION_ID; INVALID_VP_INDEX; INVALID_PARTITION_STATE: finalised; INSUFFICIENT_MEMORY:
+ * deposit to the caller. No locks held.
  */
-MUST_CHECK hv_status_t stats_map_page(struct partition *caller, const struct hv_input_stats_page *input, uint64_t *page);
+MUST_CHECK hv_status_t stats_map_page(struct partition *caller, const struct hv_input_stats_page *input,
+                                      uint64_t *page);
 
 /* HvCallUnmapStatsPage: statuses as above; NOT_FOUND: not mapped. No locks held. */
 MUST_CHECK hv_status_t stats_unmap_page(struct partition *caller, const struct hv_input_stats_page *input);
@@ -38,7 +40,8 @@ enum stats_counter {
 /* Adds to a counter. Any context. */
 void stats_count(enum stats_counter counter, int64_t change);
 
-/* Takes a mapped page back from an object that goes away; null is allowed. No locks of rank GPA space or higher held. */
+/* Takes a mapped page back from an object that goes away; null is allowed. No locks of rank GPA space or higher held.
+ */
 void stats_free_page(uint64_t *page);
 
 /* Brings a VP's mapped counters up to date. VP lock held, or its own processor. */

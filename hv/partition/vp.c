@@ -19,14 +19,14 @@
 #include "hv/partition/vp_state.h"
 
 /*
- * The VP's life, who may touch it when, what wakes it, and its dispatch by the root scheduler. Not here: registers (vp_regs.c),
- * state pages (vp_state.c), events before entry (vp_event.c), the guest itself (the backend).
+ * The VP's life, who may touch it when, what wakes it, and its dispatch by the root scheduler. Not here: registers
+ * (vp_regs.c), state pages (vp_state.c), events before entry (vp_event.c), the guest itself (the backend).
  *
- * `cpu` says who owns the [V] members: the processor in whose run loop the VP is, or that claimed it; null: nobody. It changes
- * under the VP lock only, so "blocked, and nobody runs it" and "has work now" cannot miss each other.
+ * `cpu` says who owns the [V] members: the processor in whose run loop the VP is, or that claimed it; null: nobody. It
+ * changes under the VP lock only, so "blocked, and nobody runs it" and "has work now" cannot miss each other.
  */
 
-#define SEGMENT_LIMIT_REAL_MODE 0xffffu
+#define SEGMENT_LIMIT_REAL_MODE           0xffffu
 /* Type code, readable, accessed; non-system; present. */
 #define SEGMENT_ATTRIBUTES_REAL_MODE_CODE 0x009bu
 

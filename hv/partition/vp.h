@@ -3,9 +3,10 @@
 #define PARTITION_VP_H
 
 /*
- * The virtual processor. A child VP runs only inside a dispatch by a root VP, on that LP (root scheduler); root VP i runs on
- * LP i for ever. While a VP is in its run loop, everything marked [V] belongs to the processor that runs it; others ask for
- * work through `requests` and vp_wake(). Registers of a VP that is not running are read and written under its lock.
+ * The virtual processor. A child VP runs only inside a dispatch by a root VP, on that LP (root scheduler); root VP i
+ * runs on LP i for ever. While a VP is in its run loop, everything marked [V] belongs to the processor that runs it;
+ * others ask for work through `requests` and vp_wake(). Registers of a VP that is not running are read and written
+ * under its lock.
  */
 
 #include <stdatomic.h>
@@ -32,15 +33,16 @@ struct gpa_space;
 struct partition;
 struct x86_cpu;
 
-/* Bits of vp->requests: what the run loop must look at before the next entry. Set by anyone, cleared by the VP's processor. */
-#define VP_REQUEST_INTERRUPT 0x01u /* the virtual APIC may have something to deliver */
-#define VP_REQUEST_NMI 0x02u       /* an NMI is pending */
-#define VP_REQUEST_INIT 0x04u      /* INIT arrived */
-#define VP_REQUEST_SIPI 0x08u      /* SIPI arrived, vector in vp->sipi_vector */
-#define VP_REQUEST_SUSPEND 0x10u   /* explicit or dispatch suspend was set, or the partition is being finalised */
+/* Bits of vp->requests: what the run loop must look at before the next entry. Set by anyone, cleared by the VP's
+ * processor. */
+#define VP_REQUEST_INTERRUPT  0x01u /* the virtual APIC may have something to deliver */
+#define VP_REQUEST_NMI        0x02u /* an NMI is pending */
+#define VP_REQUEST_INIT       0x04u /* INIT arrived */
+#define VP_REQUEST_SIPI       0x08u /* SIPI arrived, vector in vp->sipi_vector */
+#define VP_REQUEST_SUSPEND    0x10u /* explicit or dispatch suspend was set, or the partition is being finalised */
 #define VP_REQUEST_INTERCEPTS 0x20u /* intercept maps changed */
-#define VP_REQUEST_SLICE 0x40u     /* the time slice of this dispatch is over */
-#define VP_REQUEST_EOM 0x80u       /* undelivered messages should be tried again */
+#define VP_REQUEST_SLICE      0x40u /* the time slice of this dispatch is over */
+#define VP_REQUEST_EOM        0x80u /* undelivered messages should be tried again */
 
 /* General registers in encoding order (RAX RCX RDX RBX RSP RBP RSI RDI R8-R15), instruction pointer, flags. */
 struct vp_regs {
@@ -50,58 +52,65 @@ struct vp_regs {
 };
 
 enum vp_gpr {
-    VP_RAX, VP_RCX, VP_RDX, VP_RBX, VP_RSP, VP_RBP, VP_RSI, VP_RDI,
+    VP_RAX,
+    VP_RCX,
+    VP_RDX,
+    VP_RBX,
+    VP_RSP,
+    VP_RBP,
+    VP_RSI,
+    VP_RDI,
 };
 
 /* Why a VP that is not suspended still does not run (HvRegisterInternalActivityState). */
 enum vp_activity {
     VP_ACTIVE,
     VP_WAIT_FOR_SIPI,
-    VP_HALTED,  /* HLT: wakes on a deliverable interrupt, NMI, INIT */
-    VP_IDLE,    /* guest idle MSR: wakes on a pending interrupt even with IF = 0 */
+    VP_HALTED, /* HLT: wakes on a deliverable interrupt, NMI, INIT */
+    VP_IDLE,   /* guest idle MSR: wakes on a pending interrupt even with IF = 0 */
 };
 
 /* One virtual processor. */
 struct vp {
-    struct vp_regs regs;               /* [V] first: the entry assembly uses its offset */
-    void *backend;                     /* [I] backend's part (VMCB or VMCS and what belongs to it) */
-    struct partition *partition;       /* [I] */
-    struct gpa_space *space;           /* [I] the partition's, for the backend */
-    bool is_root;                      /* [I] the partition's */
-    uint32_t index;                    /* [I] VP index */
-    uint32_t trace_id;                 /* [I] for trace(): index | partition id << 16 */
-    _Atomic uint32_t requests;         /* [a] VP_REQUEST_ bits */
-    enum vp_run_status run_status;     /* [V] what EXIT_LEAVE means */
-    enum vp_activity activity;         /* [V] while running, else [lock] */
-    bool interrupt_shadow;             /* [V] STI or MOV SS just executed */
-    bool nmi_masked;                   /* [V] an NMI handler has not executed IRET yet */
-    uint64_t pending_interruption;     /* [V] HvRegisterPendingInterruption format: to be (re)injected at next entry */
-    uint64_t space_generation;         /* [V] last GPA space generation this VP's TLB tag was flushed for */
-    _Atomic uint64_t flush_wanted;     /* [a] raised to have all translations of this VP flushed before its next entry */
-    uint64_t flush_done;               /* [V] last value of flush_wanted that was honoured */
-    uint8_t sipi_vector;               /* [lock] */
+    struct vp_regs regs;           /* [V] first: the entry assembly uses its offset */
+    void *backend;                 /* [I] backend's part (VMCB or VMCS and what belongs to it) */
+    struct partition *partition;   /* [I] */
+    struct gpa_space *space;       /* [I] the partition's, for the backend */
+    bool is_root;                  /* [I] the partition's */
+    uint32_t index;                /* [I] VP index */
+    uint32_t trace_id;             /* [I] for trace(): index | partition id << 16 */
+    _Atomic uint32_t requests;     /* [a] VP_REQUEST_ bits */
+    enum vp_run_status run_status; /* [V] what EXIT_LEAVE means */
+    enum vp_activity activity;     /* [V] while running, else [lock] */
+    bool interrupt_shadow;         /* [V] STI or MOV SS just executed */
+    bool nmi_masked;               /* [V] an NMI handler has not executed IRET yet */
+    uint64_t pending_interruption; /* [V] HvRegisterPendingInterruption format: to be (re)injected at next entry */
+    uint64_t space_generation;     /* [V] last GPA space generation this VP's TLB tag was flushed for */
+    _Atomic uint64_t flush_wanted; /* [a] raised to have all translations of this VP flushed before its next entry */
+    uint64_t flush_done;           /* [V] last value of flush_wanted that was honoured */
+    uint8_t sipi_vector;           /* [lock] */
 
-    struct spinlock lock;              /* rank LOCK_RANK_VP */
-    _Atomic(struct cpu *) cpu;         /* [a] LP whose run loop has it now, or null */
-    bool is_created;                   /* [I] */
-    bool is_explicitly_suspended;      /* [lock] HvRegisterExplicitSuspend */
-    bool is_intercept_suspended;       /* [lock] HvRegisterInterceptSuspend */
-    bool is_dispatch_suspended;        /* [lock] HvRegisterDispatchSuspend */
-    bool is_blocked;                   /* [lock] last dispatch returned BLOCKED and no signal was sent since */
-    bool is_claimed;                   /* [lock] vp->cpu is set by vp_claim(), not by a run loop */
-    uint32_t last_root_vp;             /* [lock] root VP that dispatched it last: its signals go there */
-    struct list_node signal_node;      /* [signal lock] waits to be told to the root (vp_signal.h) */
+    struct spinlock lock;               /* rank LOCK_RANK_VP */
+    _Atomic(struct cpu *) cpu;          /* [a] LP whose run loop has it now, or null */
+    bool is_created;                    /* [I] */
+    bool is_explicitly_suspended;       /* [lock] HvRegisterExplicitSuspend */
+    bool is_intercept_suspended;        /* [lock] HvRegisterInterceptSuspend */
+    bool is_dispatch_suspended;         /* [lock] HvRegisterDispatchSuspend */
+    bool is_blocked;                    /* [lock] last dispatch returned BLOCKED and no signal was sent since */
+    bool is_claimed;                    /* [lock] vp->cpu is set by vp_claim(), not by a run loop */
+    uint32_t last_root_vp;              /* [lock] root VP that dispatched it last: its signals go there */
+    struct list_node signal_node;       /* [signal lock] waits to be told to the root (vp_signal.h) */
     _Atomic uint64_t root_signal_count; /* [a] VP signals sent to the root for it (HvRegisterVpRootSignalCount) */
 
     struct apic apic;
     struct synic synic;
     struct stimer stimers[STIMER_COUNT];
-    struct vp_msrs msrs;               /* [V] guest MSR values that neither backend nor apic keep */
-    struct vp_cpuid cpuid;             /* [lock] registered CPUID results (HvCallRegisterInterceptResult) */
+    struct vp_msrs msrs;   /* [V] guest MSR values that neither backend nor apic keep */
+    struct vp_cpuid cpuid; /* [lock] registered CPUID results (HvCallRegisterInterceptResult) */
 
-    void *fpu_area;                    /* [V] XSAVE image (page-aligned, one or more pages) of a VP that does not own the FPU */
-    uint64_t xcr0;                     /* [V] */
-    uint64_t debug_addresses[4];       /* [V] DR0-DR3 while not loaded */
+    void *fpu_area; /* [V] XSAVE image (page-aligned, one or more pages) of a VP that does not own the FPU */
+    uint64_t xcr0;  /* [V] */
+    uint64_t debug_addresses[4]; /* [V] DR0-DR3 while not loaded */
 
     struct hv_message *intercept_page; /* [I] after map: intercept message page (HvCallMapVpStatePage), or null */
     void *register_page;               /* [I] after map, or null */
@@ -118,13 +127,14 @@ MUST_CHECK hv_status_t vp_create(struct partition *partition, uint32_t index, st
 void vp_destroy(struct vp *vp);
 
 /*
- * Takes a VP that is in no run loop, so that its [V] state can be read and written; false: it is running. The VP's own processor
- * needs no claim. vp_release() sends the signal that became due meanwhile.
+ * Takes a VP that is in no run loop, so that its [V] state can be read and written; false: it is running. The VP's own
+ * processor needs no claim. vp_release() sends the signal that became due meanwhile.
  */
 MUST_CHECK bool vp_claim(struct vp *vp);
 void vp_release(struct vp *vp);
 
-/* Sets or clears one of the suspend flags; when it sets one, returns only after the VP has left its run loop. No locks held. */
+/* Sets or clears one of the suspend flags; when it sets one, returns only after the VP has left its run loop. No locks
+ * held. */
 void vp_set_suspended(struct vp *vp, bool *flag, bool is_suspended);
 
 /* Kicks the VP and returns when it is in no run loop and not claimed. The caller has made sure that it stays out. */
@@ -140,9 +150,9 @@ bool vp_can_run_locked(struct vp *vp);
 void vp_reset(struct vp *vp, bool power_on);
 
 /*
- * To be called after setting a request bit or pending interrupt for a VP: kicks it out of guest mode if it runs; if its last
- * dispatch returned "blocked" and it can run now, sends the root one VP signal; wakes an idle root LP. Any context, no lock of
- * rank VP or higher held.
+ * To be called after setting a request bit or pending interrupt for a VP: kicks it out of guest mode if it runs; if its
+ * last dispatch returned "blocked" and it can run now, sends the root one VP signal; wakes an idle root LP. Any
+ * context, no lock of rank VP or higher held.
  */
 void vp_wake(struct vp *vp, uint32_t requests);
 
@@ -150,14 +160,15 @@ void vp_wake(struct vp *vp, uint32_t requests);
 bool vp_has_work(struct vp *vp);
 
 /*
- * Handles vp->requests before an entry (INIT, SIPI, suspend, EOM, ...), except INTERRUPT and NMI, which the backend turns into
- * injections by vp_next_event(). False: leave the run loop with vp->run_status. Called by the backend's run loop.
+ * Handles vp->requests before an entry (INIT, SIPI, suspend, EOM, ...), except INTERRUPT and NMI, which the backend
+ * turns into injections by vp_next_event(). False: leave the run loop with vp->run_status. Called by the backend's run
+ * loop.
  */
 bool vp_handle_requests(struct vp *vp);
 
 /* What the backend must do about events at this entry. */
 struct vp_event {
-    bool inject;            /* inject `interruption` (HvRegisterPendingInterruption format) */
+    bool inject;                /* inject `interruption` (HvRegisterPendingInterruption format) */
     bool want_interrupt_window; /* an interrupt of class window_priority waits for IF, shadow or TPR */
     bool want_nmi_window;
     uint8_t window_priority; /* vector >> 4 of the waiting interrupt */
@@ -165,8 +176,9 @@ struct vp_event {
 };
 
 /*
- * Picks the event for the coming entry: pending_interruption first, then NMI, then the virtual APIC's highest vector when
- * RFLAGS.IF and the shadow allow. An interrupt picked is accepted (moved to ISR, or AutoEOI'd) and must be injected.
+ * Picks the event for the coming entry: pending_interruption first, then NMI, then the virtual APIC's highest vector
+ * when RFLAGS.IF and the shadow allow. An interrupt picked is accepted (moved to ISR, or AutoEOI'd) and must be
+ * injected.
  */
 struct vp_event vp_next_event(struct vp *vp);
 
@@ -180,7 +192,8 @@ uint32_t vp_exception_intercepts(struct vp *vp);
 /* Advances RIP over an instruction of `length` bytes and ends the interrupt shadow. */
 void vp_advance(struct vp *vp, uint8_t length);
 
-/* Leaves an exception to be delivered at the next entry (instead of anything less severe; #DF merging as the CPU does). */
+/* Leaves an exception to be delivered at the next entry (instead of anything less severe; #DF merging as the CPU does).
+ */
 void vp_inject_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error);
 
 /* Page fault: sets CR2 and injects #PF. */
@@ -193,17 +206,20 @@ static inline void vp_inject_gp(struct vp *vp)
 }
 
 /*
- * Runs a child VP on this processor (HvCallDispatchVp): slice in 100 ns units (0: unlimited), flags HV_DISPATCH_VP_FLAG_*.
- * Fills the output. Statuses: INVALID_VP_STATE (running elsewhere), INVALID_PARTITION_STATE (not initialised, or finalised).
+ * Runs a child VP on this processor (HvCallDispatchVp): slice in 100 ns units (0: unlimited), flags
+ * HV_DISPATCH_VP_FLAG_*. Fills the output. Statuses: INVALID_VP_STATE (running elsewhere), INVALID_PARTITION_STATE (not
+ * initialised, or finalised).
  */
-MUST_CHECK hv_status_t vp_dispatch(struct vp *vp, uint32_t flags, uint64_t slice_100ns, struct hv_output_dispatch_vp *output);
+MUST_CHECK hv_status_t vp_dispatch(struct vp *vp, uint32_t flags, uint64_t slice_100ns,
+                                   struct hv_output_dispatch_vp *output);
 
 /* False for registers that may be read and written while the VP runs: the suspend flags and the signal count. */
 bool vp_register_needs_claim(uint32_t name);
 
 /*
- * A VP's register by ABI name, any kind (vp_regs.c). The VP is claimed or its own, unless vp_register_needs_claim() says that it
- * need not be; no locks held. INVALID_PARAMETER: no such register; INVALID_REGISTER_VALUE; OPERATION_DENIED: read only.
+ * A VP's register by ABI name, any kind (vp_regs.c). The VP is claimed or its own, unless vp_register_needs_claim()
+ * says that it need not be; no locks held. INVALID_PARAMETER: no such register; INVALID_REGISTER_VALUE;
+ * OPERATION_DENIED: read only.
  */
 MUST_CHECK hv_status_t vp_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 MUST_CHECK hv_status_t vp_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);

@@ -8,8 +8,9 @@
 #include "hv/partition/vp.h"
 
 /*
- * What is delivered to a VP at its next entry: the one event that waits in pending_interruption, NMIs, and the virtual APIC's
- * interrupts; and how exceptions merge. Not here: the APIC's own rules (apic.c), the injection itself (the backend).
+ * What is delivered to a VP at its next entry: the one event that waits in pending_interruption, NMIs, and the virtual
+ * APIC's interrupts; and how exceptions merge. Not here: the APIC's own rules (apic.c), the injection itself (the
+ * backend).
  */
 
 enum exception_class {
@@ -43,7 +44,8 @@ static uint64_t exception_event(uint8_t vector, bool has_error, uint32_t error)
     uint64_t event = hv_pending_interruption(HV_X64_PENDING_EXCEPTION, vector);
 
     if (has_error) {
-        event |= HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE | ((uint64_t)error << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT);
+        event |=
+            HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE | ((uint64_t)error << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT);
     }
     return event;
 }
@@ -140,7 +142,8 @@ void vp_advance(struct vp *vp, uint8_t length)
 {
     uint64_t rip = vp->regs.rip + length;
 
-    /* Only a 64-bit instruction pointer has more than 32 bits; a shorter one that has none needs no look at the mode. */
+    /* Only a 64-bit instruction pointer has more than 32 bits; a shorter one that has none needs no look at the mode.
+     */
     if ((rip >> 32) != (vp->regs.rip >> 32) && !vp_is_long_mode(vp)) {
         rip = (uint32_t)rip;
     }

@@ -13,14 +13,15 @@
 #include "hv/partition/vp.h"
 
 /*
- * Swapping extended state in and out of the processor. The hypervisor itself uses no such register, so the state of the VP that
- * ran last stays loaded until another one needs the registers. Not here: what the saved image says (vp_xsave.c).
+ * Swapping extended state in and out of the processor. The hypervisor itself uses no such register, so the state of the
+ * VP that ran last stays loaded until another one needs the registers. Not here: what the saved image says
+ * (vp_xsave.c).
  *
- * While state is swapped, XCR0 holds every component that guests may have: a guest that has switched a component off must find
- * its contents again when it switches it on.
+ * While state is swapped, XCR0 holds every component that guests may have: a guest that has switched a component off
+ * must find its contents again when it switches it on.
  */
 
-#define CPUID_FEATURES 1u
+#define CPUID_FEATURES  1u
 #define CPUID_ECX_XSAVE (1u << 26)
 
 static uint64_t swap_mask; /* [I] after the first processor; 0: FXSAVE only */

@@ -3,8 +3,8 @@
 #define PARTITION_VP_FPU_H
 
 /*
- * Extended processor state (x87, SSE, AVX and what else XSAVE covers). Each VP has one page in the standard XSAVE format; on the
- * processor that runs it the registers are ahead of the page until vp_save_fpu().
+ * Extended processor state (x87, SSE, AVX and what else XSAVE covers). Each VP has one page in the standard XSAVE
+ * format; on the processor that runs it the registers are ahead of the page until vp_save_fpu().
  */
 
 #include <stdbool.h>

@@ -18,7 +18,7 @@
  * (hv/lib/x86/x86_walk.c) and the second-level tables (gpa_space.c).
  */
 
-#define WALK_ATTEMPTS 8u
+#define WALK_ATTEMPTS  8u
 #define LINEAR_MASK_32 UINT64_C(0xffffffff)
 
 static bool read_entry(void *context, uint64_t address, unsigned size, uint64_t *entry)
@@ -65,7 +65,8 @@ static void prepare_walk(struct vp *vp, const struct vp_paging_state *paging, st
     };
 }
 
-/* Walks; again when another VP changes the entries meanwhile, but not for ever: then the guest's instruction is executed anew. */
+/* Walks; again when another VP changes the entries meanwhile, but not for ever: then the guest's instruction is
+ * executed anew. */
 static enum x86_walk_status walk_until_stable(const struct x86_walk_context *walk, uint64_t address, unsigned access,
                                               struct x86_walk_result *result)
 {
@@ -82,7 +83,8 @@ bool vp_translate_gva(struct vp *vp, gva_t address, uint32_t access, gpa_t *tran
     struct vp_paging_state paging;
     struct x86_walk_context walk;
     struct x86_walk_result result = {0};
-    unsigned kind = ((access & GVA_WRITE) != 0 ? X86_WALK_WRITE : 0) | ((access & GVA_EXECUTE) != 0 ? X86_WALK_EXECUTE : 0) |
+    unsigned kind = ((access & GVA_WRITE) != 0 ? X86_WALK_WRITE : 0) |
+                    ((access & GVA_EXECUTE) != 0 ? X86_WALK_EXECUTE : 0) |
                     ((access & GVA_SUPERVISOR) != 0 ? X86_WALK_IMPLICIT : 0);
 
     backend->get_paging(vp, &paging);
@@ -164,8 +166,8 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
     /* What lies at the GPA is the root's to know: addresses of devices are translated like any other. */
     output->result_code = HvTranslateGvaSuccess;
     output->gpa_page = result.gpa >> PAGE_SHIFT;
-    output->cache_type = gpa_lookup(vp->space, gpa(result.gpa)).state == GPA_MAPPED ? HvCacheTypeX64WriteBack
-                                                                                    : HvCacheTypeX64Uncached;
+    output->cache_type =
+        gpa_lookup(vp->space, gpa(result.gpa)).state == GPA_MAPPED ? HvCacheTypeX64WriteBack : HvCacheTypeX64Uncached;
     if (overlay_covers(vp->partition, gpa(result.gpa))) {
         output->result_flags = HV_TRANSLATE_GVA_RESULT_OVERLAY_PAGE;
     }

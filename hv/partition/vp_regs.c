@@ -11,12 +11,12 @@
 #include "hv/partition/vp_fpu.h"
 
 /*
- * Registers of a VP by ABI name: who keeps which. Not here: those of the backend (svm_regs.c, vmx_regs.c), MSRs (msr.c), extended
- * state (vp_xsave.c), and who may ask (hypercall/hc_register.c).
+ * Registers of a VP by ABI name: who keeps which. Not here: those of the backend (svm_regs.c, vmx_regs.c), MSRs
+ * (msr.c), extended state (vp_xsave.c), and who may ask (hypercall/hc_register.c).
  */
 
 #define APIC_REGISTER_SHIFT 4
-#define CPUID_VALUE_SHIFT 32
+#define CPUID_VALUE_SHIFT   32
 
 bool vp_register_needs_claim(uint32_t name)
 {
@@ -108,7 +108,8 @@ static uint64_t interrupt_state_bits(const struct vp *vp)
            (vp->nmi_masked ? HV_INTERRUPT_STATE_NMI_MASKED : 0);
 }
 
-/* PendingEvent0: an exception becomes the event of the next entry, with its parameter where the processor would put it. */
+/* PendingEvent0: an exception becomes the event of the next entry, with its parameter where the processor would put it.
+ */
 static hv_status_t set_pending_event(struct vp *vp, const union hv_register_value *value)
 {
     uint64_t low = value->reg128.low_part;
@@ -132,8 +133,9 @@ static hv_status_t set_pending_event(struct vp *vp, const union hv_register_valu
     }
     vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_EXCEPTION, vector);
     if ((low & HV_PENDING_EVENT_DELIVER_ERROR_CODE) != 0) {
-        vp->pending_interruption |= HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE |
-                                    ((low >> HV_PENDING_EVENT_ERROR_CODE_SHIFT) << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT);
+        vp->pending_interruption |=
+            HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE |
+            ((low >> HV_PENDING_EVENT_ERROR_CODE_SHIFT) << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT);
     }
     return HV_STATUS_SUCCESS;
 }

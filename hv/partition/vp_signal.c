@@ -9,14 +9,14 @@
 #include "hv/partition/synic.h"
 
 /*
- * Signals of the root scheduler on their way to the root. A VP stands in the list while its signal is not in a message yet; the
- * lock is held while a message is posted, so that a VP that goes away is either in the list or done with. Not here: when a
- * signal is due (vp.c).
+ * Signals of the root scheduler on their way to the root. A VP stands in the list while its signal is not in a message
+ * yet; the lock is held while a message is posted, so that a VP that goes away is either in the list or done with. Not
+ * here: when a signal is due (vp.c).
  */
 
 /* Above the locks under which a VP is woken, below the VP and SynIC locks that posting takes. */
 #define LOCK_RANK_SIGNAL (LOCK_RANK_GPA_SPACE + 5)
-#define SIGNAL_SINT 0u
+#define SIGNAL_SINT      0u
 
 static struct spinlock signal_lock = SPINLOCK_INIT(LOCK_RANK_SIGNAL, "vp signals");
 static struct list waiting = LIST_INITIALISER(waiting); /* [signal_lock] of struct vp.signal_node */
@@ -33,8 +33,8 @@ static bool post_to(const struct vp *vp, uint32_t root_index)
 
     pair.partition_ids[0] = vp->partition->id;
     pair.vp_indexes[0] = vp->index;
-    if (synic_post_hypervisor_message(target, SIGNAL_SINT, HvMessageTypeSchedulerVpSignalPair, HV_PARTITION_ID_ROOT, &pair,
-                                      sizeof(pair)) == HV_STATUS_SUCCESS) {
+    if (synic_post_hypervisor_message(target, SIGNAL_SINT, HvMessageTypeSchedulerVpSignalPair, HV_PARTITION_ID_ROOT,
+                                      &pair, sizeof(pair)) == HV_STATUS_SUCCESS) {
         return true;
     }
     /* No room there: that VP tries again when it has freed a slot. */

@@ -12,7 +12,8 @@ struct vp;
 /* Empties the list of those that wait. Boot, once. */
 void vp_signal_init(void);
 
-/* Sends the signal for a VP whose is_blocked was just cleared (the caller has counted it). No locks of rank SYNIC or higher. */
+/* Sends the signal for a VP whose is_blocked was just cleared (the caller has counted it). No locks of rank SYNIC or
+ * higher. */
 void vp_signal_send(struct vp *vp);
 
 /* Forgets a signal that still waits; for a VP that goes away. */

@@ -12,8 +12,8 @@
 #include "hv/partition/vp_fpu.h"
 
 /*
- * Pages of a VP that the root maps, and whole pieces of VP state. Not here: what is in the pieces (apic.c, synic.c, vp_xsave.c),
- * and what is written into the pages (intercept.c).
+ * Pages of a VP that the root maps, and whole pieces of VP state. Not here: what is in the pieces (apic.c, synic.c,
+ * vp_xsave.c), and what is written into the pages (intercept.c).
  */
 
 static bool is_page_type(uint32_t type)

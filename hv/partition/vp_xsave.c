@@ -10,25 +10,25 @@
 #include "hv/partition/vp_fpu.h"
 
 /*
- * The saved image of extended state (SDM vol. 1, XSAVE Area; APM vol. 2, XSAVE/XRSTOR): registers by name, and the compacted form
- * that the root reads and writes. Not here: the instructions (vp_fpu.c). Whatever is put into the image is checked, since
- * XRSTOR of a bad one faults in the hypervisor.
+ * The saved image of extended state (SDM vol. 1, XSAVE Area; APM vol. 2, XSAVE/XRSTOR): registers by name, and the
+ * compacted form that the root reads and writes. Not here: the instructions (vp_fpu.c). Whatever is put into the image
+ * is checked, since XRSTOR of a bad one faults in the hypervisor.
  */
 
-#define CPUID_FEATURES 1u
-#define CPUID_ECX_XSAVE (1u << 26)
-#define CPUID_XSAVE 0xdu
+#define CPUID_FEATURES          1u
+#define CPUID_ECX_XSAVE         (1u << 26)
+#define CPUID_XSAVE             0xdu
 #define CPUID_XSAVE_ECX_ALIGNED (1u << 1)
 
-#define FP_REGISTER_COUNT 8u
-#define XMM_REGISTER_COUNT 16u
+#define FP_REGISTER_COUNT        8u
+#define XMM_REGISTER_COUNT       16u
 #define COMPONENT_FIRST_EXTENDED 2u
-#define COMPONENT_COUNT 63u
-#define COMPONENT_ALIGNMENT 64u
-#define XCOMP_COMPACTED (UINT64_C(1) << 63)
+#define COMPONENT_COUNT          63u
+#define COMPONENT_ALIGNMENT      64u
+#define XCOMP_COMPACTED          (UINT64_C(1) << 63)
 
-#define FCW_RESET 0x037fu
-#define MXCSR_RESET 0x1f80u
+#define FCW_RESET          0x037fu
+#define MXCSR_RESET        0x1f80u
 #define MXCSR_MASK_DEFAULT 0xffbfu
 
 /* The first 576 bytes of every image. */

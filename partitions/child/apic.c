@@ -3,14 +3,14 @@
 #include "partitions/child/lib/guest.h"
 
 #define VECTOR_TIMER 0x40u
-#define VECTOR_LOW 0x51u
-#define VECTOR_HIGH 0x81u
+#define VECTOR_LOW   0x51u
+#define VECTOR_HIGH  0x81u
 #define LVT_PERIODIC 0x20000u
-#define LVT_MASKED 0x10000u
-#define DIVIDE_BY_1 0xBu
-#define ICR_NMI 0x4400u
-#define ICR_FIXED 0x4000u
-#define PERIODS 20u
+#define LVT_MASKED   0x10000u
+#define DIVIDE_BY_1  0xBu
+#define ICR_NMI      0x4400u
+#define ICR_FIXED    0x4000u
+#define PERIODS      20u
 
 static volatile uint32_t timer_count;
 static volatile uint32_t low_count;
@@ -103,8 +103,8 @@ static void check_priorities(void)
     irq_enable();
     __asm__ volatile("nop; nop");
     irq_disable();
-    guest_check(low_count == 2 && guest_apic_read(X86_MSR_X2APIC_TPR) == 0, "cr8-releases", "low %u, TPR %#x", low_count,
-                guest_apic_read(X86_MSR_X2APIC_TPR));
+    guest_check(low_count == 2 && guest_apic_read(X86_MSR_X2APIC_TPR) == 0, "cr8-releases", "low %u, TPR %#x",
+                low_count, guest_apic_read(X86_MSR_X2APIC_TPR));
 }
 
 uint8_t guest_main(void)

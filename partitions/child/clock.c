@@ -5,10 +5,10 @@
 #include "hv/abi/hv_synic.h"
 #include "partitions/child/lib/guest.h"
 
-#define SAMPLES 2000u
-#define WAIT (50 * GUEST_CLOCK_100NS_PER_MS)
+#define SAMPLES          2000u
+#define WAIT             (50 * GUEST_CLOCK_100NS_PER_MS)
 #define APIC_DIVIDE_BY_1 0xBu
-#define LVT_MASKED 0x10000u
+#define LVT_MASKED       0x10000u
 
 static struct hv_reference_tsc_page tsc_page ALIGNED(4096);
 
@@ -70,8 +70,8 @@ static void check_page(void)
     uint32_t disagreements = 0;
 
     wrmsr(HV_X64_MSR_REFERENCE_TSC, (uint64_t)&tsc_page | HV_X64_MSR_PAGE_ENABLE);
-    guest_check(rdmsr(HV_X64_MSR_REFERENCE_TSC) == ((uint64_t)&tsc_page | HV_X64_MSR_PAGE_ENABLE), "page-enable", "%#llx",
-                (unsigned long long)rdmsr(HV_X64_MSR_REFERENCE_TSC));
+    guest_check(rdmsr(HV_X64_MSR_REFERENCE_TSC) == ((uint64_t)&tsc_page | HV_X64_MSR_PAGE_ENABLE), "page-enable",
+                "%#llx", (unsigned long long)rdmsr(HV_X64_MSR_REFERENCE_TSC));
     if (((volatile struct hv_reference_tsc_page *)&tsc_page)->tsc_sequence == HV_REFERENCE_TSC_SEQUENCE_INVALID) {
         guest_print("the TSC page is not valid on this machine\n");
         return;

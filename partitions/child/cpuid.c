@@ -3,14 +3,14 @@
 #include "hv/abi/hv_cpuid.h"
 #include "partitions/child/lib/guest.h"
 
-#define CPUID_1_ECX_VMX (1u << 5)
-#define CPUID_1_ECX_X2APIC (1u << 21)
-#define CPUID_1_EDX_APIC (1u << 9)
-#define CPUID_80000001_ECX_SVM (1u << 2)
+#define CPUID_1_ECX_VMX              (1u << 5)
+#define CPUID_1_ECX_X2APIC           (1u << 21)
+#define CPUID_1_EDX_APIC             (1u << 9)
+#define CPUID_80000001_ECX_SVM       (1u << 2)
 #define CPUID_80000001_EDX_LONG_MODE (1u << 29)
-#define NEEDED_EAX (HV_ACCESS_PARTITION_REFERENCE_COUNTER | HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX)
+#define NEEDED_EAX                   (HV_ACCESS_PARTITION_REFERENCE_COUNTER | HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX)
 /* Privileges that only a parent may have. */
-#define PARENT_EBX (HV_CREATE_PARTITIONS | HV_ACCESS_PARTITION_ID | HV_ACCESS_MEMORY_POOL | HV_CPU_MANAGEMENT)
+#define PARENT_EBX                   (HV_CREATE_PARTITIONS | HV_ACCESS_PARTITION_ID | HV_ACCESS_MEMORY_POOL | HV_CPU_MANAGEMENT)
 
 static void check_architectural(void)
 {
@@ -36,7 +36,8 @@ static void check_hypervisor(void)
     uint32_t again[4];
 
     cpuid(HV_CPUID_VENDOR_AND_MAX_FUNCTION, 0, leaf);
-    guest_check(leaf[0] >= HV_CPUID_MIN_MAX_FUNCTION && leaf[0] <= HV_CPUID_MAX_MAX_FUNCTION, "max-leaf", "%#x", leaf[0]);
+    guest_check(leaf[0] >= HV_CPUID_MIN_MAX_FUNCTION && leaf[0] <= HV_CPUID_MAX_MAX_FUNCTION, "max-leaf", "%#x",
+                leaf[0]);
     guest_check(leaf[1] == HV_CPUID_VENDOR_EBX && leaf[2] == HV_CPUID_VENDOR_ECX && leaf[3] == HV_CPUID_VENDOR_EDX,
                 "vendor", "%#x %#x %#x", leaf[1], leaf[2], leaf[3]);
     cpuid(HV_CPUID_INTERFACE, 0, leaf);

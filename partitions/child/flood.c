@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A flood of hypercalls with all codes and random parameters. Statuses do not matter; nobody else may suffer. Option: ms=
- * (1000). */
+/* A flood of hypercalls with all codes and random parameters. Statuses do not matter; nobody else may suffer. Option:
+ * ms= (1000). */
 #include "hv/abi/hv_hypercall.h"
 #include "partitions/child/lib/guest.h"
 
@@ -28,8 +28,9 @@ static uint64_t any_address(uint32_t which)
 /* Calls that rightly change the caller, or take time on purpose. */
 static bool changes_caller(uint32_t code)
 {
-    return code == HvCallNotifyLongSpinWait || code == HvCallSwitchVirtualAddressSpace || code == HvCallSetVpRegisters ||
-           code == HvCallStartVirtualProcessor || code == HvCallVtlCall || code == HvCallVtlReturn;
+    return code == HvCallNotifyLongSpinWait || code == HvCallSwitchVirtualAddressSpace ||
+           code == HvCallSetVpRegisters || code == HvCallStartVirtualProcessor || code == HvCallVtlCall ||
+           code == HvCallVtlReturn;
 }
 
 uint8_t guest_main(void)

@@ -5,9 +5,9 @@
 #include "hv/lib/str.h"
 #include "partitions/child/lib/guest.h"
 
-#define PATTERN 0x3Cu
+#define PATTERN            0x3Cu
 #define UNKNOWN_CONNECTION 0x00ABCDEFu
-#define SPIN_COUNT 0x1000u
+#define SPIN_COUNT         0x1000u
 
 static uint8_t pages[2][4096] ALIGNED(4096);
 static uint8_t parameters[4096] ALIGNED(4096);
@@ -80,8 +80,8 @@ static void check_calls(void)
                  HV_STATUS_INVALID_HYPERCALL_INPUT);
     check_status("misaligned", HvCallPostMessage, (uint64_t)parameters + 4, HV_STATUS_INVALID_ALIGNMENT);
     check_status("crosses-page", HvCallPostMessage, (uint64_t)parameters + 4096 - 8, HV_STATUS_INVALID_ALIGNMENT);
-    *post = (struct hv_input_post_message){.connection_id = UNKNOWN_CONNECTION, .message_type = 1,
-                                           .payload_size_bytes = 8};
+    *post =
+        (struct hv_input_post_message){.connection_id = UNKNOWN_CONNECTION, .message_type = 1, .payload_size_bytes = 8};
     check_status("unknown-connection", HvCallPostMessage, (uint64_t)parameters, HV_STATUS_INVALID_CONNECTION_ID);
     /* Calls of a parent. */
     memset(parameters, 0, sizeof(parameters));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Port instructions: all sizes, to ports with and without device, string forms with REP, both directions, count zero. */
+/* Port instructions: all sizes, to ports with and without device, string forms with REP, both directions, count zero.
+ */
 #include "hv/lib/str.h"
 #include "partitions/child/lib/guest.h"
 
 #define NO_DEVICE 0x4F0u
-#define SCRATCH (GUEST_COM2 + 7)
+#define SCRATCH   (GUEST_COM2 + 7)
 #define POST_CODE 0x80u
-#define BYTES 37u
+#define BYTES     37u
 
 static uint8_t buffer[BYTES + 8];
 
@@ -46,7 +47,8 @@ static void check_out_string(void)
     count = BYTES;
     __asm__ volatile("std; rep outsb; cld" : "+S"(source), "+c"(count) : "d"(SCRATCH) : "memory");
     guest_check(count == 0 && source + 1 == buffer && inb(SCRATCH) == buffer[0], "rep-outsb-down",
-                "RCX %llu, RSI moved by %lld, %#x", (unsigned long long)count, (long long)(source - buffer), inb(SCRATCH));
+                "RCX %llu, RSI moved by %lld, %#x", (unsigned long long)count, (long long)(source - buffer),
+                inb(SCRATCH));
     source = buffer;
     count = 5;
     __asm__ volatile("rep outsw" : "+S"(source), "+c"(count) : "d"(NO_DEVICE) : "memory");
@@ -73,7 +75,8 @@ static void check_in_string(void)
     count = 3;
     memset(buffer, 0, sizeof(buffer));
     __asm__ volatile("rep insl" : "+D"(target), "+c"(count) : "d"(NO_DEVICE) : "memory");
-    guest_check(buffer[11] == 0xFF && buffer[12] == 0 && target == buffer + 12, "rep-insl", "%#x %#x", buffer[11], buffer[12]);
+    guest_check(buffer[11] == 0xFF && buffer[12] == 0 && target == buffer + 12, "rep-insl", "%#x %#x", buffer[11],
+                buffer[12]);
     target = buffer;
     count = 0;
     __asm__ volatile("rep insb" : "+D"(target), "+c"(count) : "d"(SCRATCH) : "memory");

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that is no RAM: holes read as all ones and swallow writes, whatever instruction touches them; a device answers. */
+/* Memory that is no RAM: holes read as all ones and swallow writes, whatever instruction touches them; a device
+ * answers. */
 #include "hv/lib/str.h"
 #include "partitions/child/lib/guest.h"
 
-#define IOAPIC UINT64_C(0xFEC00000)
-#define IOAPIC_WINDOW 0x10u
-#define IOAPIC_ID 0u
-#define IOAPIC_VERSION 1u
+#define IOAPIC             UINT64_C(0xFEC00000)
+#define IOAPIC_WINDOW      0x10u
+#define IOAPIC_ID          0u
+#define IOAPIC_VERSION     1u
 #define IOAPIC_REDIRECTION 0x10u
 
 static uint8_t buffer[64];
@@ -49,7 +50,8 @@ static void check_strings(void)
     for (uint32_t i = 0; i < sizeof(buffer); i++) {
         wrong += buffer[i] != (i < 20 ? 0xFF : 0) ? 1 : 0;
     }
-    guest_check(wrong == 0 && count == 0, "movs-from-hole", "%u bytes wrong, RCX %llu", wrong, (unsigned long long)count);
+    guest_check(wrong == 0 && count == 0, "movs-from-hole", "%u bytes wrong, RCX %llu", wrong,
+                (unsigned long long)count);
     target = (uint8_t *)GUEST_HOLE;
     source = buffer;
     count = 4;

@@ -45,10 +45,15 @@ static const struct {
     uint32_t msr;
     uint64_t value;
 } architectural[] = {
-    {X86_MSR_STAR, UINT64_C(0x0023001000000000)}, {X86_MSR_LSTAR, UINT64_C(0xFFFFFFFF81000000)},
-    {X86_MSR_CSTAR, UINT64_C(0xFFFFFFFF81000100)}, {X86_MSR_SFMASK, 0x47700},
-    {X86_MSR_KERNEL_GS_BASE, UINT64_C(0xFFFF888000000000)}, {X86_MSR_FS_BASE, 0x1234},
-    {X86_MSR_SYSENTER_CS, 0x10}, {X86_MSR_SYSENTER_ESP, 0x2000}, {X86_MSR_SYSENTER_EIP, 0x3000},
+    {X86_MSR_STAR, UINT64_C(0x0023001000000000)},
+    {X86_MSR_LSTAR, UINT64_C(0xFFFFFFFF81000000)},
+    {X86_MSR_CSTAR, UINT64_C(0xFFFFFFFF81000100)},
+    {X86_MSR_SFMASK, 0x47700},
+    {X86_MSR_KERNEL_GS_BASE, UINT64_C(0xFFFF888000000000)},
+    {X86_MSR_FS_BASE, 0x1234},
+    {X86_MSR_SYSENTER_CS, 0x10},
+    {X86_MSR_SYSENTER_ESP, 0x2000},
+    {X86_MSR_SYSENTER_EIP, 0x3000},
     {X86_MSR_PAT, UINT64_C(0x0407050600070106)},
 };
 
@@ -65,7 +70,8 @@ static void check_synthetic(void)
         uint32_t expected = (privileges & synthetic[i].privilege) != 0 ? 0 : GP;
         uint32_t fault = guest_try_rdmsr(synthetic[i].msr, &value);
 
-        guest_check(fault == expected, "synthetic-read", "MSR %#x: fault %u, expected %u", synthetic[i].msr, fault, expected);
+        guest_check(fault == expected, "synthetic-read", "MSR %#x: fault %u, expected %u", synthetic[i].msr, fault,
+                    expected);
         if (synthetic[i].is_read_only || expected != 0) {
             fault = guest_try_wrmsr(synthetic[i].msr, value);
             guest_check(fault == GP, "synthetic-write-refused", "MSR %#x: fault %u", synthetic[i].msr, fault);

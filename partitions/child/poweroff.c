@@ -3,7 +3,7 @@
 #include "partitions/child/lib/guest.h"
 
 #define PM1_CONTROL_PORT 0x604u
-#define SLEEP_ENABLE (1u << 13)
+#define SLEEP_ENABLE     (1u << 13)
 #define SLEEP_TYPE_SHIFT 10
 
 uint8_t guest_main(void)

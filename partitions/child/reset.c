@@ -2,7 +2,7 @@
 /* Asks for a reset of its machine through the reset port. */
 #include "partitions/child/lib/guest.h"
 
-#define RESET_PORT 0xCF9u
+#define RESET_PORT  0xCF9u
 #define RESET_VALUE 0x06u
 
 uint8_t guest_main(void)

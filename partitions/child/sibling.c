@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For several children at once: child 0 misbehaves as the option bad= says (1 triple fault, 2 jump into nowhere, 3 spin with
- * interrupts off for ms= milliseconds, 4 flood of hypercalls, 5 touches of memory that is not there, 6 VMRUN, 7 writes to all
- * ports), the others count timer interrupts and must get through in spite of it.
+ * For several children at once: child 0 misbehaves as the option bad= says (1 triple fault, 2 jump into nowhere, 3 spin
+ * with interrupts off for ms= milliseconds, 4 flood of hypercalls, 5 touches of memory that is not there, 6 VMRUN, 7
+ * writes to all ports), the others count timer interrupts and must get through in spite of it.
  */
 #include "hv/abi/hv_hypercall.h"
 #include "partitions/child/lib/guest.h"
 
-#define MS GUEST_CLOCK_100NS_PER_MS
+#define MS           GUEST_CLOCK_100NS_PER_MS
 #define VECTOR_TIMER 0x40u
-#define DIVIDE_BY_1 0xBu
-#define TIMER_COUNT 1000000u
-#define TICKS 100u
-#define TICKS_LIMIT (60000 * MS)
+#define DIVIDE_BY_1  0xBu
+#define TIMER_COUNT  1000000u
+#define TICKS        100u
+#define TICKS_LIMIT  (60000 * MS)
 
 /* What child 0 does. */
 enum misbehaviour {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Spins with interrupts off, on all VPs that start: the others on the machine must not notice. Options: vps= (1), ms= (2000,
- * 0: for ever). */
+/* Spins with interrupts off, on all VPs that start: the others on the machine must not notice. Options: vps= (1), ms=
+ * (2000, 0: for ever). */
 #include "partitions/child/lib/guest.h"
 
 static uint64_t deadline;

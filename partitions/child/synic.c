@@ -5,12 +5,12 @@
 #include "hv/lib/str.h"
 #include "partitions/child/lib/guest.h"
 
-#define SINT 2u
+#define SINT           2u
 #define VECTOR_MESSAGE 0x70u
-#define VECTOR_DIRECT 0x71u
-#define MS GUEST_CLOCK_100NS_PER_MS
-#define PERIODS 20u
-#define LIMIT (20000 * MS)
+#define VECTOR_DIRECT  0x71u
+#define MS             GUEST_CLOCK_100NS_PER_MS
+#define PERIODS        20u
+#define LIMIT          (20000 * MS)
 
 static struct hv_message_page messages ALIGNED(4096);
 static uint8_t flags[4096] ALIGNED(4096);
@@ -88,7 +88,8 @@ static void check_direct(void)
     uint64_t deadline = guest_clock() + 2 * MS;
 
     start_timer(0, config | HV_STIMER_AUTO_ENABLE, deadline);
-    guest_check(wait_for(&direct_interrupts, 1) && guest_clock() >= deadline, "direct", "%u interrupts", direct_interrupts);
+    guest_check(wait_for(&direct_interrupts, 1) && guest_clock() >= deadline, "direct", "%u interrupts",
+                direct_interrupts);
     direct_interrupts = 0;
 
     uint64_t start = guest_clock();

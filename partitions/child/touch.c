@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Touches memory that is not there all over the address space, and all pages of its RAM once. Option: mb= (its memory, 16). */
+/* Touches memory that is not there all over the address space, and all pages of its RAM once. Option: mb= (its memory,
+ * 16). */
 #include "partitions/child/lib/guest.h"
 
-#define STEP UINT64_C(0x1003000)
-#define HOLE_END UINT64_C(0xFEC00000)
+#define STEP      UINT64_C(0x1003000)
+#define HOLE_END  UINT64_C(0xFEC00000)
 #define RAM_START UINT64_C(0x200000)
 
 uint8_t guest_main(void)

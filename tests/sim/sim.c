@@ -19,9 +19,9 @@
  * The sim's machine and root partition, and the root's calls in short form.
  */
 
-#define IMAGE_ADDRESS 0x00400000ull
-#define IMAGE_TARGET 0x01000000ull
-#define CALL_ENTRIES_MAX 10000000u
+#define IMAGE_ADDRESS       0x00400000ull
+#define IMAGE_TARGET        0x01000000ull
+#define CALL_ENTRIES_MAX    10000000u
 /* Each processor has its own two pages for parameters. */
 #define SIM_PARAMETER_BYTES (2 * PAGE_SIZE)
 
@@ -175,10 +175,12 @@ static uint64_t call(uint64_t control, const void *input, size_t input_size, voi
 
 hv_status_t sim_call(uint16_t code, const void *input, size_t input_size, void *output, size_t output_size)
 {
-    return hv_hypercall_result_status(call(hv_hypercall_control(code, 0, 0, 0), input, input_size, output, output_size));
+    return hv_hypercall_result_status(
+        call(hv_hypercall_control(code, 0, 0, 0), input, input_size, output, output_size));
 }
 
-uint64_t sim_rep_call(uint16_t code, uint32_t reps, const void *input, size_t input_size, void *output, size_t output_size)
+uint64_t sim_rep_call(uint16_t code, uint32_t reps, const void *input, size_t input_size, void *output,
+                      size_t output_size)
 {
     return call(hv_hypercall_control(code, 0, reps, 0), input, input_size, output, output_size);
 }
@@ -249,7 +251,8 @@ uint64_t sim_destroy_child(uint64_t partition_id)
 {
     uint64_t pages;
 
-    assert_int_equal(sim_call(HvCallFinalizePartition, &partition_id, sizeof(partition_id), NULL, 0), HV_STATUS_SUCCESS);
+    assert_int_equal(sim_call(HvCallFinalizePartition, &partition_id, sizeof(partition_id), NULL, 0),
+                     HV_STATUS_SUCCESS);
     pages = sim_withdraw_all(partition_id);
     assert_int_equal(sim_call(HvCallDeletePartition, &partition_id, sizeof(partition_id), NULL, 0), HV_STATUS_SUCCESS);
     return pages;

@@ -3,9 +3,9 @@
 #define SIM_SIM_H
 
 /*
- * A CPU backend without a CPU: partitions, VPs and hypercalls on the fake machine (tests/machine). A VP's guest is a script:
- * a list of functions, each of which makes one exit by calling hv/exit as a real backend does. When the script is at its end, a
- * physical interrupt ends guest mode.
+ * A CPU backend without a CPU: partitions, VPs and hypercalls on the fake machine (tests/machine). A VP's guest is a
+ * script: a list of functions, each of which makes one exit by calling hv/exit as a real backend does. When the script
+ * is at its end, a physical interrupt ends guest mode.
  */
 
 #include <stdbool.h>
@@ -18,10 +18,11 @@
 #include "hv/partition/partition.h"
 #include "tests/machine/machine.h"
 
-/* Pages of root RAM for hypercall parameters of root VP 0 (those of the others follow), and the first page of sim_page(). */
-#define SIM_INPUT_GPA 0x02000000ull
+/* Pages of root RAM for hypercall parameters of root VP 0 (those of the others follow), and the first page of
+ * sim_page(). */
+#define SIM_INPUT_GPA  0x02000000ull
 #define SIM_OUTPUT_GPA 0x02001000ull
-#define SIM_FREE_GPA 0x04000000ull
+#define SIM_FREE_GPA   0x04000000ull
 
 /* Starts the machine with that many processors, makes the root partition, and lets processor 0 be this thread. */
 void sim_boot(uint32_t cpu_count);
@@ -40,8 +41,8 @@ uint64_t sim_page(void);
 uint64_t sim_pages(uint64_t count, uint64_t alignment);
 
 /*
- * Executes a hypercall instruction of the VP until the call is complete; the result word. Fails the test when it does not end.
- * sim_continuations() tells how often the last one was continued.
+ * Executes a hypercall instruction of the VP until the call is complete; the result word. Fails the test when it does
+ * not end. sim_continuations() tells how often the last one was continued.
  */
 uint64_t sim_hypercall(struct vp *vp, uint64_t control, uint64_t input, uint64_t output);
 uint32_t sim_continuations(void);
@@ -49,7 +50,8 @@ uint32_t sim_continuations(void);
 /* The root VP of this thread's processor makes a simple call; input and output are copied through root RAM. */
 hv_status_t sim_call(uint16_t code, const void *input, size_t input_size, void *output, size_t output_size);
 /* The same for a rep call, `input` being header and list; the whole result word. */
-uint64_t sim_rep_call(uint16_t code, uint32_t reps, const void *input, size_t input_size, void *output, size_t output_size);
+uint64_t sim_rep_call(uint16_t code, uint32_t reps, const void *input, size_t input_size, void *output,
+                      size_t output_size);
 /* A call with a variable header. */
 hv_status_t sim_variable_call(uint16_t code, uint32_t qwords, const void *input, size_t input_size, void *output,
                               size_t output_size);

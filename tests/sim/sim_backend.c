@@ -8,18 +8,19 @@
 #include "hv/time/time.h"
 
 /*
- * The backend table of the sim: registers in a list, second-level tables in a format of its own, guests that are scripts.
+ * The backend table of the sim: registers in a list, second-level tables in a format of its own, guests that are
+ * scripts.
  */
 
 /* Entry format: present, rights in 3:1, accessed, dirty, leaf, no-access. */
-#define ENTRY_PRESENT 0x001ull
+#define ENTRY_PRESENT      0x001ull
 #define ENTRY_RIGHTS_SHIFT 1
-#define ENTRY_RIGHTS_MASK 0x01eull
-#define ENTRY_ACCESSED 0x020ull
-#define ENTRY_DIRTY 0x040ull
-#define ENTRY_LEAF 0x080ull
-#define ENTRY_NO_ACCESS 0x200ull
-#define ENTRY_ADDRESS 0x000ffffffffff000ull
+#define ENTRY_RIGHTS_MASK  0x01eull
+#define ENTRY_ACCESSED     0x020ull
+#define ENTRY_DIRTY        0x040ull
+#define ENTRY_LEAF         0x080ull
+#define ENTRY_NO_ACCESS    0x200ull
+#define ENTRY_ADDRESS      0x000ffffffffff000ull
 
 static uint64_t make_table(spa_t table)
 {

@@ -8,7 +8,7 @@
 
 #include "tests/sim/sim.h"
 
-#define SIM_SCRIPT_MAX 64
+#define SIM_SCRIPT_MAX   64
 #define SIM_REGISTER_MAX 48
 
 /* The backend's part of a VP; one page of the partition's deposit. */

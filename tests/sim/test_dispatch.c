@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Running child VPs: dispatch, intercepts, blocking and VP signals, suspension, events at entry, and VPs that run elsewhere. */
+/* Running child VPs: dispatch, intercepts, blocking and VP signals, suspension, events at entry, and VPs that run
+ * elsewhere. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +18,8 @@
 #include "hv/partition/vp_signal.h"
 #include "tests/sim/sim.h"
 
-#define BLOCKED HV_VP_DISPATCH_STATE_BLOCKED
-#define READY HV_VP_DISPATCH_STATE_READY
+#define BLOCKED     HV_VP_DISPATCH_STATE_BLOCKED
+#define READY       HV_VP_DISPATCH_STATE_READY
 #define ROOT_VECTOR 0xf3u
 
 static uint64_t child;

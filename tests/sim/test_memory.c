@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* GPA spaces of children: mapping, splitting, no-access, overlays, access states, copies, and whose pages may be mapped. */
+/* GPA spaces of children: mapping, splitting, no-access, overlays, access states, copies, and whose pages may be
+ * mapped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,7 @@
 #include "hv/partition/page_owner.h"
 #include "tests/sim/sim.h"
 
-#define RWX (HV_MAP_GPA_READABLE | HV_MAP_GPA_WRITABLE | HV_MAP_GPA_EXECUTABLE)
+#define RWX           (HV_MAP_GPA_READABLE | HV_MAP_GPA_WRITABLE | HV_MAP_GPA_EXECUTABLE)
 #define SUCCESS(reps) hv_hypercall_result(HV_STATUS_SUCCESS, reps)
 
 static uint64_t child;

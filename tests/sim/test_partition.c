@@ -14,7 +14,7 @@
 #include "tests/sim/sim.h"
 
 #define CHILD_PAGES 300
-#define ROUNDS 100
+#define ROUNDS      100
 
 static int start(void **state)
 {
@@ -368,7 +368,8 @@ static void test_every_root_page_can_be_split(void **state)
 
     (void)state;
     /* One page of each 2 MiB of RAM: as many tables as there can ever be. */
-    for (uint64_t address = SIM_FREE_GPA + LARGE_PAGE_SIZE; address < MACHINE_RESERVED_START; address += LARGE_PAGE_SIZE) {
+    for (uint64_t address = SIM_FREE_GPA + LARGE_PAGE_SIZE; address < MACHINE_RESERVED_START;
+         address += LARGE_PAGE_SIZE) {
         assert_int_equal(deposit_one(id, address >> PAGE_SHIFT), hv_hypercall_result(HV_STATUS_SUCCESS, 1));
     }
     (void)sim_destroy_child(id);

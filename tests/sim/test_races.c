@@ -14,7 +14,7 @@
 #include "hv/partition/page_owner.h"
 #include "tests/sim/sim.h"
 
-#define ROUNDS 1000
+#define ROUNDS      1000
 #define CHILD_PAGES 300
 
 /* What the second processor does until it is told to stop. */
@@ -24,7 +24,7 @@ struct worker {
     _Atomic uint64_t child;
     _Atomic bool is_stopping;
     uint64_t page;
-    _Atomic uint64_t done;      /* calls that succeeded */
+    _Atomic uint64_t done;  /* calls that succeeded */
     hv_status_t unexpected; /* a status that no order of events explains */
 };
 
@@ -284,10 +284,8 @@ static void test_deposit_against_mapping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_dispatch_against_deleting_a_vp),
-        TEST(test_dispatch_against_finalising),
-        TEST(test_mapping_against_finalising),
-        TEST(test_objects_against_finalising),
+        TEST(test_dispatch_against_deleting_a_vp), TEST(test_dispatch_against_finalising),
+        TEST(test_mapping_against_finalising),     TEST(test_objects_against_finalising),
         TEST(test_deposit_against_mapping),
     };
 

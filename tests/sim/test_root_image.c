@@ -15,8 +15,8 @@
 #include "tests/machine/machine.h"
 
 #define IMAGE_ADDRESS 0x00800000ull
-#define TARGET 0x01000000ull
-#define CODE_BYTES 5000
+#define TARGET        0x01000000ull
+#define CODE_BYTES    5000
 
 /* A file with two segments and a note. */
 static struct {
@@ -266,12 +266,8 @@ static void test_finding_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_no_module),
-        TEST(test_what_the_root_gets),
-        TEST(test_modules_move_out_of_the_way),
-        TEST(test_broken_files),
-        TEST(test_truncated_files),
-        TEST(test_too_little_memory),
+        TEST(test_no_module),    TEST(test_what_the_root_gets), TEST(test_modules_move_out_of_the_way),
+        TEST(test_broken_files), TEST(test_truncated_files),    TEST(test_too_little_memory),
         TEST(test_finding_room),
     };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a VP consists of, as the root sees it: registers by name, state in one piece, state and statistics pages, translations. */
+/* What a VP consists of, as the root sees it: registers by name, state in one piece, state and statistics pages,
+ * translations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,7 +144,8 @@ static void test_wide_registers(void **state)
     union hv_register_value out;
 
     (void)state;
-    in.segment = (struct hv_x64_segment_register){.base = 0x12345000, .limit = 0xfffff, .selector = 8, .attributes = 0xc09b};
+    in.segment =
+        (struct hv_x64_segment_register){.base = 0x12345000, .limit = 0xfffff, .selector = 8, .attributes = 0xc09b};
     for (uint32_t name = HvX64RegisterEs; name <= HvX64RegisterTr; name++) {
         assert_int_equal(vp_set_register(vp, name, &in), HV_STATUS_SUCCESS);
         assert_int_equal(vp_get_register(vp, name, &out), HV_STATUS_SUCCESS);
@@ -190,9 +192,9 @@ static void test_refused_values(void **state)
         {HvRegisterPendingEvent0, 1 | (40 << 16)},
         {HvRegisterPendingEvent1, 1},
     };
-    static const uint32_t read_only[] = {HvRegisterVpIndex,         HvRegisterVpRootSignalCount, HvX64RegisterInitialApicId,
-                                         HvRegisterHypervisorVersion, HvX64RegisterApicId,
-                                         HvRegisterInstructionEmulationHints};
+    static const uint32_t read_only[] = {HvRegisterVpIndex,          HvRegisterVpRootSignalCount,
+                                         HvX64RegisterInitialApicId, HvRegisterHypervisorVersion,
+                                         HvX64RegisterApicId,        HvRegisterInstructionEmulationHints};
     union hv_register_value value = {0};
 
     (void)state;
@@ -235,7 +237,8 @@ static hv_status_t vp_state(uint16_t code, uint32_t type, uint64_t page, uint32_
     } input = {.header = {.partition_id = child, .type = type, .xsave_states = 7}, .page = page};
     struct hv_synthetic_timers_state timers;
 
-    return sim_variable_call(code, pages, &input, sizeof(input.header) + pages * sizeof(uint64_t), &timers, sizeof(timers));
+    return sim_variable_call(code, pages, &input, sizeof(input.header) + pages * sizeof(uint64_t), &timers,
+                             sizeof(timers));
 }
 
 static void test_lapic_state(void **state)
@@ -352,12 +355,15 @@ static void test_state_pages(void **state)
 
     (void)state;
     assert_int_equal(state_page(HvCallMapVpStatePage, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, &page), HV_STATUS_SUCCESS);
-    assert_int_equal(state_page(HvCallMapVpStatePage, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, &again), HV_STATUS_SUCCESS);
+    assert_int_equal(state_page(HvCallMapVpStatePage, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, &again),
+                     HV_STATUS_SUCCESS);
     assert_int_equal(page, again);
     assert_int_equal(page_owner_of(spa_from_page(page)), PAGE_OWNER_SHARED);
     assert_int_equal(state_page(HvCallMapVpStatePage, 0, HV_VP_STATE_PAGE_GHCB, &page), HV_STATUS_INVALID_PARAMETER);
-    assert_int_equal(state_page(HvCallMapVpStatePage, 9, HV_VP_STATE_PAGE_REGISTERS, &page), HV_STATUS_INVALID_VP_INDEX);
-    assert_int_equal(state_page(HvCallUnmapVpStatePage, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, NULL), HV_STATUS_SUCCESS);
+    assert_int_equal(state_page(HvCallMapVpStatePage, 9, HV_VP_STATE_PAGE_REGISTERS, &page),
+                     HV_STATUS_INVALID_VP_INDEX);
+    assert_int_equal(state_page(HvCallUnmapVpStatePage, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, NULL),
+                     HV_STATUS_SUCCESS);
     assert_int_equal(page_owner_of(spa_from_page(again)), PAGE_OWNER_HYPERVISOR);
     assert_int_equal(gpa_lookup(&root_partition->space, gpa_from_page(again)).state, GPA_NO_ACCESS);
     assert_int_equal(state_page(HvCallUnmapVpStatePage, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, NULL),
@@ -444,7 +450,8 @@ static void test_the_hypervisors_page_counts(void **state)
     }
 }
 
-/* 4-level tables of the child: GVA 0x400000 maps to GPA 0x5000 (user, writable), 0x401000 to a hole, 0x402000 read only. */
+/* 4-level tables of the child: GVA 0x400000 maps to GPA 0x5000 (user, writable), 0x401000 to a hole, 0x402000 read
+ * only. */
 static void build_tables(void)
 {
     child_qwords(0x1000)[0] = 0x2000 | X86_PTE_P | X86_PTE_W | X86_PTE_U;
@@ -523,7 +530,8 @@ static void test_translation_for_the_root(void **state)
     assert_int_equal(translate(HV_TRANSLATE_GVA_VALIDATE_READ, 0x600000, &page), HvTranslateGvaGpaUnmapped);
     child_qwords(0x4000)[0] |= 1ull << 51;
     if (cpuid_physical_bits() < 52) {
-        assert_int_equal(translate(HV_TRANSLATE_GVA_VALIDATE_READ, 0x400000, &page), HvTranslateGvaInvalidPageTableFlags);
+        assert_int_equal(translate(HV_TRANSLATE_GVA_VALIDATE_READ, 0x400000, &page),
+                         HvTranslateGvaInvalidPageTableFlags);
     }
     assert_int_equal(sim_call(HvCallTranslateVirtualAddress, &bad, sizeof(bad), &output, sizeof(output)),
                      HV_STATUS_INVALID_PARAMETER);
@@ -601,10 +609,14 @@ static void test_properties(void **state)
     static const struct round_trip settable[] = {{HvPartitionPropertyTimeFreeze, 1},
                                                  {HvPartitionPropertyGpaPageAccessTracking, 1},
                                                  {HvPartitionPropertyUnimplementedMsrAction, 1}};
-    static const uint32_t fixed[] = {HvPartitionPropertyPrivilegeFlags,     HvPartitionPropertyProcessorVendor,
-                                     HvPartitionPropertyPhysicalAddressWidth, HvPartitionPropertyXsaveStates,
-                                     HvPartitionPropertyMaxXsaveDataSize,   HvPartitionPropertyProcessorClockFrequency,
-                                     HvPartitionPropertyProcessorFeatures0, HvPartitionPropertyProcessorFeatures1,
+    static const uint32_t fixed[] = {HvPartitionPropertyPrivilegeFlags,
+                                     HvPartitionPropertyProcessorVendor,
+                                     HvPartitionPropertyPhysicalAddressWidth,
+                                     HvPartitionPropertyXsaveStates,
+                                     HvPartitionPropertyMaxXsaveDataSize,
+                                     HvPartitionPropertyProcessorClockFrequency,
+                                     HvPartitionPropertyProcessorFeatures0,
+                                     HvPartitionPropertyProcessorFeatures1,
                                      HvPartitionPropertyGuestOsId};
     uint64_t value;
 
@@ -623,15 +635,16 @@ static void test_properties(void **state)
     }
     for (uint32_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         assert_int_equal(property(HvCallGetPartitionProperty, child, fixed[i], 0, &value), HV_STATUS_SUCCESS);
-        assert_int_equal(property(HvCallSetPartitionProperty, child, fixed[i], value, NULL), HV_STATUS_OPERATION_DENIED);
+        assert_int_equal(property(HvCallSetPartitionProperty, child, fixed[i], value, NULL),
+                         HV_STATUS_OPERATION_DENIED);
     }
     assert_int_equal(property(HvCallGetPartitionProperty, child, 0x12345, 0, &value), HV_STATUS_UNKNOWN_PROPERTY);
     assert_int_equal(property(HvCallSetPartitionProperty, child, 0x12345, 0, NULL), HV_STATUS_UNKNOWN_PROPERTY);
     assert_int_equal(property(HvCallGetPartitionProperty, 999, HvPartitionPropertyGuestOsId, 0, &value),
                      HV_STATUS_INVALID_PARTITION_ID);
-    assert_int_equal(property(HvCallGetPartitionProperty, HV_PARTITION_ID_SELF, HvPartitionPropertyProcessorFeatures0, 0,
-                              &value),
-                     HV_STATUS_SUCCESS);
+    assert_int_equal(
+        property(HvCallGetPartitionProperty, HV_PARTITION_ID_SELF, HvPartitionPropertyProcessorFeatures0, 0, &value),
+        HV_STATUS_SUCCESS);
     assert_int_equal(property(HvCallGetPartitionProperty, child, HvPartitionPropertyMaxXsaveDataSize, 0, &value),
                      HV_STATUS_SUCCESS);
     assert_in_range(value, 576, 4096);
@@ -654,8 +667,9 @@ static void test_synthetic_features_are_set_before_initialising(void **state)
     assert_int_equal(property(HvCallGetPartitionProperty, id, HvPartitionPropertySyntheticProcFeatures, 0, &value),
                      HV_STATUS_SUCCESS);
     assert_int_equal(value, qemu);
-    assert_int_equal(property(HvCallSetPartitionProperty, id, HvPartitionPropertySyntheticProcFeatures, 1ull << 63, NULL),
-                     HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
+    assert_int_equal(
+        property(HvCallSetPartitionProperty, id, HvPartitionPropertySyntheticProcFeatures, 1ull << 63, NULL),
+        HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
     assert_int_equal(property(HvCallGetPartitionProperty, id, HvPartitionPropertyPrivilegeFlags, 0, &value),
                      HV_STATUS_SUCCESS);
     assert_true((value & HV_ACCESS_HYPERCALL_MSRS) != 0);

@@ -15,6 +15,7 @@ import guestfiles
 import initramfs
 import iso
 import machine
+import nested
 from checks import Broken, compiled, unmet, verify
 from common import BUILD, OUT, TOP, Failure
 from options import CHILD_COMMAND_LINE
@@ -26,6 +27,7 @@ SETTINGS = {
     "run": {"args", "lps", "expect", "stdout", "stderr", "hv", "forbid", "status"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "forbid", "status"},
     "direct": {"kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
+    "nested": {"args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
 }
 COMMON_SETTINGS = {"kind", "group", "timeout", "slow", "backend", "repeat"}
 
@@ -197,7 +199,30 @@ def run_direct(section, folder):
         raise Broken(f"data is {text_of(folder / 'data.log')!r}, expected {wanted_text!r}")
 
 
-KINDS = {"boot": run_boot, "run": run_run, "guest": run_guest, "direct": run_direct}
+def run_nested(section, folder):
+    """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on the software CPU."""
+    expect, forbid = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid"))
+    arguments = shlex.split(fill(section.get("args", "")))
+    command = nested.command(folder, building.IMAGE, arguments, section.get("cpu", ""), section.getint("lps", 1))
+    with open(folder / "emulator.log", "wb") as errors:
+        process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            wait_for_end(process, limit(section))
+        finally:
+            machine.stop(process)
+            for image in folder.glob("*.img"):
+                image.unlink()
+    verify("console of level 1", text_of(folder / nested.CONSOLE_LOG), expect, forbid)
+    data, status, errors = nested.collect((folder / nested.FRAMES_LOG).read_bytes())
+    if status not in statuses(section):
+        raise Broken(f"the innermost child's status is {status}, expected {section.get('status', 0)}: "
+                     f"{(errors or ['the root reported no error'])[0]}")
+    wanted = "".join(line.strip() + "\n" for line in fill(section.get("stdout", "")).strip().splitlines())
+    if data != wanted:
+        raise Broken(f"the innermost child said {data!r}, expected {wanted!r}")
+
+
+KINDS = {"boot": run_boot, "run": run_run, "guest": run_guest, "direct": run_direct, "nested": run_nested}
 
 
 def check_section(section):

@@ -94,9 +94,9 @@ static void test_control_word(void **state)
     assert_int_equal(hv_hypercall_with_rep_start(0, 0x1000), 0);
 
     /* Every bit of the word has exactly one meaning. */
-    uint64_t fields[] = { HV_HYPERCALL_CODE_MASK, HV_HYPERCALL_FAST,           HV_HYPERCALL_VARIABLE_HEADER_SIZE_MASK,
-                          HV_HYPERCALL_NESTED,    HV_HYPERCALL_REP_COUNT_MASK, HV_HYPERCALL_REP_START_MASK,
-                          HV_HYPERCALL_RSVDZ_MASK };
+    uint64_t fields[] = {HV_HYPERCALL_CODE_MASK, HV_HYPERCALL_FAST,           HV_HYPERCALL_VARIABLE_HEADER_SIZE_MASK,
+                         HV_HYPERCALL_NESTED,    HV_HYPERCALL_REP_COUNT_MASK, HV_HYPERCALL_REP_START_MASK,
+                         HV_HYPERCALL_RSVDZ_MASK};
     uint64_t seen = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -134,8 +134,8 @@ static void test_register_accessors(void **state)
 
 static void test_other_accessors(void **state)
 {
-    struct hv_x64_intercept_message_header header = { .instruction_length_and_cr8 = 0x2F };
-    struct hv_port_info port = { .target_sint = 0x89ABC000, .target_vp = 0x12 };
+    struct hv_x64_intercept_message_header header = {.instruction_length_and_cr8 = 0x2F};
+    struct hv_port_info port = {.target_sint = 0x89ABC000, .target_vp = 0x12};
 
     (void)state;
     assert_int_equal(hv_x64_intercept_instruction_length(&header), 15);
@@ -155,7 +155,7 @@ static void test_other_accessors(void **state)
 static void test_numbers(void **state)
 {
     static const char vendor[] = "Microsoft Hv";
-    const uint32_t vendor_registers[] = { HV_CPUID_VENDOR_EBX, HV_CPUID_VENDOR_ECX, HV_CPUID_VENDOR_EDX };
+    const uint32_t vendor_registers[] = {HV_CPUID_VENDOR_EBX, HV_CPUID_VENDOR_ECX, HV_CPUID_VENDOR_EDX};
     uint32_t interface = HV_CPUID_INTERFACE_HV1;
 
     (void)state;

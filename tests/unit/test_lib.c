@@ -58,9 +58,9 @@
         assert_int_equal(fmt_snprintf(NULL, 0, __VA_ARGS__), expected_length);                                         \
     } while (0)
 
-static const int int_values[] = { 0, 1, -1, 7, 42, -999, 123456789, INT32_MAX, INT32_MIN };
-static const unsigned long long_values[] = { 0,          1,         9,         10,         0xABCDEF,
-                                             UINT32_MAX, 1ul << 32, 1ul << 63, UINT64_MAX, 0x1234567890ABCDEFul };
+static const int int_values[] = {0, 1, -1, 7, 42, -999, 123456789, INT32_MAX, INT32_MIN};
+static const unsigned long long_values[] = {0,          1,         9,         10,         0xABCDEF,
+                                            UINT32_MAX, 1ul << 32, 1ul << 63, UINT64_MAX, 0x1234567890ABCDEFul};
 
 static void test_format_int(void **state)
 {
@@ -99,9 +99,9 @@ static void test_format_long(void **state)
 
 static void test_format_text(void **state)
 {
-    static const char not_terminated[3] = { 'a', 'b', 'c' };
+    static const char not_terminated[3] = {'a', 'b', 'c'};
     char room[64];
-    char empty[1] = { 'x' };
+    char empty[1] = {'x'};
 
     (void)state;
     CHECK_FORMAT("plain text, longer than the short buffer");
@@ -205,7 +205,7 @@ static int sign(int value)
 
 static void test_compare(void **state)
 {
-    static const char *const strings[] = { "", "a", "ab", "abc", "abd", "b", "\xFF", "ab\x80", "abcdefghij" };
+    static const char *const strings[] = {"", "a", "ab", "abc", "abd", "b", "\xFF", "ab\x80", "abcdefghij"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
@@ -264,31 +264,31 @@ static void test_str_parse(void **state)
         const char *text;
         uint64_t value;
     } good[] = {
-        { "0", 0 },
-        { "007", 7 },
-        { "12345", 12345 },
-        { "0x0", 0 },
-        { "0xfFe", 0xFFE },
-        { "0XABCDEF", 0xABCDEF },
-        { "18446744073709551615", UINT64_MAX },
-        { "0xFFFFFFFFFFFFFFFF", UINT64_MAX },
+        {"0", 0},
+        {"007", 7},
+        {"12345", 12345},
+        {"0x0", 0},
+        {"0xfFe", 0xFFE},
+        {"0XABCDEF", 0xABCDEF},
+        {"18446744073709551615", UINT64_MAX},
+        {"0xFFFFFFFFFFFFFFFF", UINT64_MAX},
     };
-    static const char *const bad[] = { "",
-                                       " 1",
-                                       "1 ",
-                                       "-1",
-                                       "+1",
-                                       "0x",
-                                       "0xg",
-                                       "1f",
-                                       "x1",
-                                       "1.0",
-                                       "1,",
-                                       "12a",
-                                       "0x1G",
-                                       "18446744073709551616",
-                                       "0x10000000000000000",
-                                       "99999999999999999999999" };
+    static const char *const bad[] = {"",
+                                      " 1",
+                                      "1 ",
+                                      "-1",
+                                      "+1",
+                                      "0x",
+                                      "0xg",
+                                      "1f",
+                                      "x1",
+                                      "1.0",
+                                      "1,",
+                                      "12a",
+                                      "0x1G",
+                                      "18446744073709551616",
+                                      "0x10000000000000000",
+                                      "99999999999999999999999"};
     uint64_t value;
 
     (void)state;
@@ -477,7 +477,7 @@ static void test_list(void **state)
 static void test_bitmap(void **state)
 {
     enum { SIZE = 130 };
-    uint64_t words[BITMAP_WORDS(SIZE)] = { 0 };
+    uint64_t words[BITMAP_WORDS(SIZE)] = {0};
 
     (void)state;
     assert_int_equal(BITMAP_WORDS(0), 0);
@@ -517,7 +517,7 @@ static void test_bitmap(void **state)
 
 static void test_bitmap_atomic(void **state)
 {
-    uint64_t words[2] = { 0, 0 };
+    uint64_t words[2] = {0, 0};
 
     (void)state;
     assert_false(bitmap_atomic_test_and_set(words, 65));
@@ -535,8 +535,8 @@ static void test_bitmap_atomic(void **state)
 
 static void test_guid(void **state)
 {
-    static const uint8_t wire[16] = { 0x63, 0x51, 0x61, 0xF8, 0x3E, 0xDF, 0xC5, 0x46,
-                                      0x91, 0x3F, 0xF2, 0xD2, 0xF9, 0x65, 0xED, 0x0E };
+    static const uint8_t wire[16] = {0x63, 0x51, 0x61, 0xF8, 0x3E, 0xDF, 0xC5, 0x46,
+                                     0x91, 0x3F, 0xF2, 0xD2, 0xF9, 0x65, 0xED, 0x0E};
     static const char *const bad[] = {
         "",
         "f8615163",

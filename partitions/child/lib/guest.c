@@ -8,19 +8,19 @@
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
 
-#define UART_LINE_STATUS 5u
-#define UART_EMPTY 0x20u
+#define UART_LINE_STATUS       5u
+#define UART_EMPTY             0x20u
 #define MULTIBOOT_COMMAND_LINE 16u /* offset in the information */
-#define CPUID_1_ECX_X2APIC (1u << 21)
-#define SPURIOUS_ENABLE 0x1FFu
-#define XAPIC_PAGE UINT64_C(0xFEE00000)
-#define XAPIC_ICR_HIGH_MSR (X86_MSR_X2APIC_ICR + 1)
-#define ICR_INIT_ALL_OTHERS 0xC4500u
+#define CPUID_1_ECX_X2APIC     (1u << 21)
+#define SPURIOUS_ENABLE        0x1FFu
+#define XAPIC_PAGE             UINT64_C(0xFEE00000)
+#define XAPIC_ICR_HIGH_MSR     (X86_MSR_X2APIC_ICR + 1)
+#define ICR_INIT_ALL_OTHERS    0xC4500u
 #define ICR_STARTUP_ALL_OTHERS 0xC4600u
 /* Open source, no system in particular. */
-#define GUEST_OS_ID (HV_GUEST_OS_ID_OPEN_SOURCE | UINT64_C(0x10000))
-#define INSN_BYTES_MAX 15u
-#define RET 0xC3u
+#define GUEST_OS_ID            (HV_GUEST_OS_ID_OPEN_SOURCE | UINT64_C(0x10000))
+#define INSN_BYTES_MAX         15u
+#define RET                    0xC3u
 
 /* One gate of the IDT. */
 struct idt_gate {
@@ -293,8 +293,8 @@ void guest_begin(uint64_t multiboot_information)
     for (uint32_t vector = 0; vector < ARRAY_SIZE(idt); vector++) {
         uint64_t entry = (uint64_t)guest_interrupt_entries[vector];
 
-        idt[vector].low = (entry & 0xFFFF) | (uint64_t)GUEST_CS << 16 | UINT64_C(0x8E00) << 32 |
-                          (entry >> 16 & 0xFFFF) << 48;
+        idt[vector].low =
+            (entry & 0xFFFF) | (uint64_t)GUEST_CS << 16 | UINT64_C(0x8E00) << 32 | (entry >> 16 & 0xFFFF) << 48;
         idt[vector].high = entry >> 32;
     }
     load_idt();

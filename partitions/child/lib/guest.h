@@ -3,8 +3,8 @@
 #define LIB_GUEST_H
 
 /*
- * What bare guests are made of. Each defines guest_main(), prints PASS and FAIL lines on COM1 and ends with the number of
- * failures as its exit status. Memory is mapped at its own address up to 4 GiB, writable and executable.
+ * What bare guests are made of. Each defines guest_main(), prints PASS and FAIL lines on COM1 and ends with the number
+ * of failures as its exit status. Memory is mapped at its own address up to 4 GiB, writable and executable.
  */
 
 #include <stdbool.h>
@@ -15,11 +15,11 @@
 #include "hv/lib/x86/x86_regs.h"
 #include "partitions/child/lib/layout.h"
 
-#define GUEST_COM1 0x3F8u
-#define GUEST_COM2 0x2F8u
-#define GUEST_EXIT_PORT 0xF4u
+#define GUEST_COM1               0x3F8u
+#define GUEST_COM2               0x2F8u
+#define GUEST_EXIT_PORT          0xF4u
 /* GPA space of the machine model that neither RAM nor a device uses. */
-#define GUEST_HOLE UINT64_C(0xD0000000)
+#define GUEST_HOLE               UINT64_C(0xD0000000)
 #define GUEST_CLOCK_100NS_PER_MS UINT64_C(10000)
 
 /* What interrupts and exceptions leave on the stack, lowest address first. */

@@ -17,8 +17,8 @@ static struct spinlock lock;
 static struct list queue = LIST_INITIALISER(queue); /* [lock] */
 static uint32_t pending_events;                     /* atomic */
 
-/* [lock] Wakes a processor for a VP that was queued: the one it ran on if that is idle, else any. */
-static void wake_processor(uint32_t preferred)
+/* [lock] Wakes a processor for a VP that was queued: the one it ran on if that is idle, else any. False: none is idle. */
+static bool wake_processor(uint32_t preferred)
 {
     uint32_t count = cpu_count();
 
@@ -30,28 +30,32 @@ static void wake_processor(uint32_t preferred)
             if (cpu != cpu_this()) {
                 lapic_send(cpu->apic_id, TRAP_VECTOR_WAKE);
             }
-            return;
+            return true;
         }
     }
+    return false;
 }
 
-/* [lock] */
-static void enqueue(struct child_vp *vp, bool is_first)
+/* [lock] In front if its turn is not over, else behind, for a new turn. */
+static void enqueue(struct child_vp *vp)
 {
+    bool is_first = vp->slice_left_tsc > 0;
+
     vp->state = CHILD_VP_QUEUED;
     if (is_first) {
         list_add_head(&queue, &vp->node);
     } else {
+        vp->slice_left_tsc = (int64_t)clock_tsc_ticks(SLICE_100NS);
         list_add_tail(&queue, &vp->node);
     }
-    wake_processor(vp->last_cpu);
+    vp->was_woken = !wake_processor(vp->last_cpu) && is_first;
 }
 
 void sched_add(struct child_vp *vp)
 {
     bool were_on = spin_lock_irq(&lock);
 
-    enqueue(vp, false);
+    enqueue(vp);
     spin_unlock_irq(&lock, were_on);
 }
 
@@ -88,7 +92,7 @@ static void signal_vp(struct child_vp *vp)
     vp->signals_received++;
     if (vp->state == CHILD_VP_BLOCKED) {
         vp->signals_used = vp->signals_received;
-        enqueue(vp, true);
+        enqueue(vp);
     }
 }
 
@@ -139,8 +143,10 @@ static struct child_vp *choose(const struct cpu *cpu)
     struct list_node *first = list_first(&queue);
 
     LIST_FOR_EACH(node, &queue) {
-        if (CONTAINER_OF(node, struct child_vp, node)->last_cpu == cpu->index) {
-            return CONTAINER_OF(node, struct child_vp, node);
+        struct child_vp *vp = CONTAINER_OF(node, struct child_vp, node);
+
+        if (vp->was_woken || vp->last_cpu == cpu->index) {
+            return vp;
         }
     }
     return first == NULL ? NULL : CONTAINER_OF(first, struct child_vp, node);
@@ -170,24 +176,56 @@ static struct child_vp *pick(void)
     return vp;
 }
 
-/* Takes the VP off this processor. False: a signal has come already, it goes on. */
-static bool leave(struct child_vp *vp, enum child_vp_state state)
+/* [lock] Takes the VP off this processor; its turn ends or would have ended at this time. */
+static void take_off(struct child_vp *vp, enum child_vp_state state, uint64_t slice_end_tsc)
+{
+    cpu_this()->running = NULL;
+    vp->state = state;
+    vp->slice_left_tsc = (int64_t)(slice_end_tsc - rdtsc());
+}
+
+/* The VP has nothing to run. False: a signal has come already, it goes on. */
+static bool block(struct child_vp *vp, uint64_t slice_end_tsc)
 {
     bool were_on = spin_lock_irq(&lock);
-    bool may_leave = true;
+    bool may_block = vp->signals_used == vp->signals_received;
 
-    if (state == CHILD_VP_BLOCKED && vp->signals_used != vp->signals_received) {
-        vp->signals_used = vp->signals_received;
-        may_leave = false;
-    } else {
-        cpu_this()->running = NULL;
-        vp->state = state;
-        if (state == CHILD_VP_QUEUED) {
-            enqueue(vp, false);
+    vp->signals_used = vp->signals_received;
+    if (may_block) {
+        take_off(vp, CHILD_VP_BLOCKED, slice_end_tsc);
+    }
+    spin_unlock_irq(&lock, were_on);
+    return may_block;
+}
+
+/* Makes room for another VP if this one's turn is over, or if one was woken that has not used up its own. */
+static bool yield(struct child_vp *vp, uint64_t slice_end_tsc)
+{
+    bool were_on = spin_lock_irq(&lock);
+    struct list_node *first = list_first(&queue);
+    struct child_vp *next = first == NULL ? NULL : CONTAINER_OF(first, struct child_vp, node);
+    bool must_leave = next != NULL && (next->was_woken || rdtsc() >= slice_end_tsc);
+
+    if (must_leave) {
+        take_off(vp, CHILD_VP_QUEUED, slice_end_tsc);
+        enqueue(vp);
+        if (next->was_woken) {
+            vp->was_woken = false;
+            list_remove(&next->node);
+            list_add_head(&queue, &next->node);
         }
     }
     spin_unlock_irq(&lock, were_on);
-    return may_leave;
+    return must_leave;
+}
+
+static void stop(struct child_vp *vp)
+{
+    bool were_on = spin_lock_irq(&lock);
+
+    take_off(vp, CHILD_VP_STOPPED, 0);
+    spin_unlock_irq(&lock, were_on);
+    sched_raise(SCHED_EVENT_ENDED);
 }
 
 /* One dispatch and what follows from it; false: the VP has left this processor. */
@@ -216,9 +254,9 @@ static bool dispatch(struct child_vp *vp, uint64_t slice_end_tsc)
             vm_fail(vp->vm, vp->index, "HvCallSetVpRegisters", status);
         }
     } else if (output.dispatch_state == HV_VP_DISPATCH_STATE_BLOCKED) {
-        return !leave(vp, CHILD_VP_BLOCKED);
+        return !block(vp, slice_end_tsc);
     }
-    return list_is_empty(&queue) || rdtsc() < slice_end_tsc || !leave(vp, CHILD_VP_QUEUED);
+    return !yield(vp, slice_end_tsc);
 }
 
 void sched_run(void)
@@ -226,13 +264,12 @@ void sched_run(void)
     irq_enable();
     for (;;) {
         struct child_vp *vp = pick();
-        uint64_t slice_end_tsc = rdtsc() + clock_tsc_ticks(SLICE_100NS);
+        uint64_t slice_end_tsc = rdtsc() + (vp == NULL ? 0 : (uint64_t)vp->slice_left_tsc);
 
         do {
             serve_events();
             if (vp != NULL && vm_has_ended(vp->vm)) {
-                (void)leave(vp, CHILD_VP_STOPPED);
-                sched_raise(SCHED_EVENT_ENDED);
+                stop(vp);
                 vp = NULL;
             }
         } while (vp != NULL && dispatch(vp, slice_end_tsc));

@@ -39,6 +39,8 @@ struct child_vp {
     enum child_vp_state state; /* [run queue lock] */
     uint32_t signals_received; /* [run queue lock] VP signal messages, and kicks */
     uint32_t signals_used;     /* [run queue lock] those that have ended a blocked state, or came before it */
+    bool was_woken;           /* [run queue lock] queued to go in front of what runs now */
+    int64_t slice_left_tsc;   /* [run queue lock] of its turn; not more than 0: at its next wake it has to queue up */
     bool clear_intercept;      /* its dispatcher only: the intercept was handled */
     const struct hv_message *intercept; /* [I] intercept message page */
 };
