@@ -293,6 +293,23 @@ static bool may_run(struct vp *vp)
     return true;
 }
 
+/*
+ * INIT and SIPI among the requests. A SIPI may follow at any moment: one that is there when the VP has come to wait for
+ * it counts, and one that comes later is left to the next look, which is certain, since a waiting VP leaves its run
+ * loop with it pending.
+ */
+static void handle_startup(struct vp *vp, uint32_t requests)
+{
+    if ((requests & VP_REQUEST_INIT) != 0) {
+        trace(TRACE_VP_STATE, vp->trace_id, vp->activity, VP_WAIT_FOR_SIPI);
+        vp_reset(vp, false);
+        requests |= atomic_fetch_and_explicit(&vp->requests, ~VP_REQUEST_SIPI, memory_order_seq_cst);
+    }
+    if ((requests & VP_REQUEST_SIPI) != 0) {
+        start_at_sipi(vp);
+    }
+}
+
 bool vp_handle_requests(struct vp *vp)
 {
     const uint32_t handled = VP_REQUEST_INIT | VP_REQUEST_SIPI | VP_REQUEST_SUSPEND | VP_REQUEST_INTERCEPTS |
@@ -308,20 +325,14 @@ bool vp_handle_requests(struct vp *vp)
             vp_signal_retry();
         }
     }
-    if ((requests & VP_REQUEST_INIT) != 0) {
-        trace(TRACE_VP_STATE, vp->trace_id, vp->activity, VP_WAIT_FOR_SIPI);
-        vp_reset(vp, false);
-    }
-    if ((requests & VP_REQUEST_SIPI) != 0) {
-        start_at_sipi(vp);
-    }
+    handle_startup(vp, requests);
     if (!may_run(vp)) {
         return false;
     }
     if ((requests & VP_REQUEST_SLICE) != 0 && !vp->is_root) {
         return vp_leave(vp, VP_RUN_INTERRUPT);
     }
-    if (!vp_has_work(vp)) {
+    if (vp->activity == VP_WAIT_FOR_SIPI || !vp_has_work(vp)) {
         return vp_leave(vp, VP_RUN_BLOCKED);
     }
     vp->activity = VP_ACTIVE;

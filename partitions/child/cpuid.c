@@ -8,9 +8,11 @@
 #define CPUID_1_EDX_APIC             (1u << 9)
 #define CPUID_80000001_ECX_SVM       (1u << 2)
 #define CPUID_80000001_EDX_LONG_MODE (1u << 29)
-#define NEEDED_EAX                   (HV_ACCESS_PARTITION_REFERENCE_COUNTER | HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX)
+static const uint32_t needed_eax =
+    HV_ACCESS_PARTITION_REFERENCE_COUNTER | HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX;
 /* Privileges that only a parent may have. */
-#define PARENT_EBX                   (HV_CREATE_PARTITIONS | HV_ACCESS_PARTITION_ID | HV_ACCESS_MEMORY_POOL | HV_CPU_MANAGEMENT)
+static const uint64_t parent_privileges =
+    HV_CREATE_PARTITIONS | HV_ACCESS_PARTITION_ID | HV_ACCESS_MEMORY_POOL | HV_CPU_MANAGEMENT;
 
 static void check_architectural(void)
 {
@@ -43,8 +45,8 @@ static void check_hypervisor(void)
     cpuid(HV_CPUID_INTERFACE, 0, leaf);
     guest_check(leaf[0] == HV_CPUID_INTERFACE_HV1, "interface", "%#x", leaf[0]);
     cpuid(HV_CPUID_FEATURES, 0, leaf);
-    guest_check((leaf[0] & NEEDED_EAX) == NEEDED_EAX, "privileges", "EAX %#x", leaf[0]);
-    guest_check(((uint64_t)leaf[1] << 32 & PARENT_EBX) == 0, "no-parent-privileges", "EBX %#x", leaf[1]);
+    guest_check((leaf[0] & needed_eax) == needed_eax, "privileges", "EAX %#x", leaf[0]);
+    guest_check(((uint64_t)leaf[1] << 32 & parent_privileges) == 0, "no-parent-privileges", "EBX %#x", leaf[1]);
     guest_print("features %#x %#x %#x %#x\n", leaf[0], leaf[1], leaf[2], leaf[3]);
     cpuid(HV_CPUID_FEATURES, 0, again);
     guest_check(again[0] == leaf[0] && again[1] == leaf[1] && again[2] == leaf[2] && again[3] == leaf[3], "constant",

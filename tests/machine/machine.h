@@ -23,7 +23,7 @@
 #define MACHINE_RAM_BYTES      (256ull << 20)
 #define MACHINE_RESERVED_START (192ull << 20)
 #define MACHINE_TSC_HZ         2000000000ull /* 200 ticks in 100 ns */
-#define MACHINE_TSC_START      12345678ull /* TSC at time 0: not 0, so that time and TSC are not mistaken for each other */
+#define MACHINE_TSC_START      12345678ull   /* TSC at time 0: not 0, or it could be mistaken for time */
 #define MACHINE_CPUS_DEFAULT   2
 
 /*

@@ -73,6 +73,10 @@ void sim_map(uint64_t partition_id, uint64_t gpa_page, uint64_t root_page, uint3
 /* The partition object; a reference is not held. */
 struct partition *sim_partition(uint64_t partition_id);
 
+/* Called at the end of every architectural reset of a VP, as if it came from another processor just then. Null: none.
+ */
+void sim_set_reset_hook(void (*hook)(struct vp *vp));
+
 /* One exit of a script. */
 typedef enum exit_action (*sim_step)(struct vp *vp, void *context);
 void sim_script_add(struct vp *vp, sim_step step, void *context);

@@ -161,6 +161,13 @@ static hv_status_t sim_set_register(struct vp *vp, uint32_t name, const union hv
     return HV_STATUS_SUCCESS;
 }
 
+static void (*reset_hook)(struct vp *vp);
+
+void sim_set_reset_hook(void (*hook)(struct vp *vp))
+{
+    reset_hook = hook;
+}
+
 /* 64-bit mode, paging off for the walker: guests of tests live in one flat space. */
 static void sim_vp_reset(struct vp *vp, bool power_on)
 {
@@ -180,6 +187,9 @@ static void sim_vp_reset(struct vp *vp, bool power_on)
     value = (union hv_register_value){0};
     value.segment.attributes = HV_X64_SEGMENT_LONG | HV_X64_SEGMENT_PRESENT | HV_X64_SEGMENT_NON_SYSTEM | 0xb;
     (void)sim_set_register(vp, HvX64RegisterCs, &value);
+    if (reset_hook != NULL) {
+        reset_hook(vp);
+    }
 }
 
 static void sim_get_paging(struct vp *vp, struct vp_paging_state *state)

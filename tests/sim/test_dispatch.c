@@ -427,6 +427,37 @@ static void test_application_processors_wait_for_sipi(void **state)
     assert_dispatch(vp1, 0, BLOCKED, HV_VP_DISPATCH_EVENT_NONE);
 }
 
+static void send_sipi(struct vp *vp)
+{
+    vp->sipi_vector = 0x42;
+    (void)atomic_fetch_or(&vp->requests, VP_REQUEST_SIPI);
+}
+
+/* The SIPI comes while the INIT is still being handled: it must neither be lost nor start the VP anywhere else. */
+static void test_sipi_right_behind_init(void **state)
+{
+    union hv_register_value cs;
+
+    (void)state;
+    vp1->activity = VP_ACTIVE;
+    assert_int_equal(assert_interrupt(HvX64InterruptTypeInit, 1, 0), HV_STATUS_SUCCESS);
+    sim_set_reset_hook(send_sipi);
+    assert_true(vp_handle_requests(vp1));
+    sim_set_reset_hook(NULL);
+    assert_int_equal(vp1->activity, VP_ACTIVE);
+    assert_int_equal(vp_get_register(vp1, HvX64RegisterCs, &cs), HV_STATUS_SUCCESS);
+    assert_int_equal(cs.segment.base, 0x42000);
+    assert_int_equal(vp1->regs.rip, 0);
+    /* And one that is there before the look, but not seen by it, is left for the next. */
+    assert_int_equal(assert_interrupt(HvX64InterruptTypeInit, 1, 0), HV_STATUS_SUCCESS);
+    assert_false(vp_handle_requests(vp1));
+    assert_int_equal(vp1->run_status, VP_RUN_BLOCKED);
+    send_sipi(vp1);
+    assert_true(vp_has_work(vp1));
+    assert_true(vp_handle_requests(vp1));
+    assert_int_equal(vp1->regs.rip, 0);
+}
+
 static enum exit_action let_time_pass(struct vp *vp, void *context)
 {
     (void)vp;
@@ -623,6 +654,7 @@ int main(void)
         TEST(test_a_running_vp_is_not_touched),
         TEST(test_finalising_stops_what_runs),
         TEST(test_application_processors_wait_for_sipi),
+        TEST(test_sipi_right_behind_init),
         TEST(test_a_slice_ends),
         TEST(test_work_for_the_root_on_this_processor_ends_a_dispatch),
         TEST(test_a_triple_fault_is_an_intercept),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Start of a bare guest: Multiboot1 header, way to long mode with the first 4 GiB mapped at their own addresses, the same for
- * other VPs, interrupt entries, and instructions that may fault.
+ * Start of a bare guest: Multiboot1 header, way to long mode with the first 4 GiB mapped at their own addresses, the
+ * same for other VPs, interrupt entries, and instructions that may fault.
  */
 #include "hv/lib/x86/x86_regs.h"
 #include "partitions/child/lib/layout.h"
@@ -166,8 +166,8 @@ interrupt_common:
     iretq
 
 /*
- * uint32_t guest_try(const void *code, uint64_t *registers): calls the code with RAX, RCX, RDX, RBX, RSI, RDI from the six
- * quadwords and stores them there again; 0, or the vector of the exception that it raised, plus 1. Boot VP only.
+ * uint32_t guest_try(const void *code, uint64_t *registers): calls the code with RAX, RCX, RDX, RBX, RSI, RDI from the
+ * six quadwords and stores them there again; 0, or the vector of the exception that it raised, plus 1. Boot VP only.
  */
     .globl guest_try
 guest_try:

@@ -43,6 +43,7 @@ struct child_vp {
     int64_t slice_left_tsc;   /* [run queue lock] of its turn; not more than 0: at its next wake it has to queue up */
     bool clear_intercept;      /* its dispatcher only: the intercept was handled */
     const struct hv_message *intercept; /* [I] intercept message page */
+    struct hv_vp_register_page *registers; /* [I] register page */
 };
 
 /* Adds a VP that has not run. */

@@ -90,26 +90,36 @@ static bool create(struct host_vm *vm)
            call(vm, "HvCallInitializePartition", HvCallInitializePartition, &output, sizeof(output), NULL, 0);
 }
 
+/* One of the pages that a VP shares with us, or null (already said). */
+static void *map_state_page(struct host_vm *vm, uint32_t index, uint16_t type)
+{
+    struct hv_input_map_vp_state_page map = {
+        .partition_id = vm->deposit.partition_id,
+        .vp_index = index,
+        .type = type,
+    };
+    struct hv_output_map_vp_state_page page;
+
+    if (!call(vm, "HvCallMapVpStatePage", HvCallMapVpStatePage, &map, sizeof(map), &page, sizeof(page))) {
+        return NULL;
+    }
+    return (void *)(page.map_location << PAGE_SHIFT);
+}
+
 static bool create_vp(struct host_vm *vm, uint32_t index)
 {
     struct child_vp *vp = &vm->vps[index];
     struct hv_input_create_vp input = {.partition_id = vm->deposit.partition_id, .vp_index = index};
-    struct hv_input_map_vp_state_page map = {
-        .partition_id = vm->deposit.partition_id,
-        .vp_index = index,
-        .type = HV_VP_STATE_PAGE_INTERCEPT_MESSAGE,
-    };
-    struct hv_output_map_vp_state_page page;
 
-    if (!call(vm, "HvCallCreateVp", HvCallCreateVp, &input, sizeof(input), NULL, 0) ||
-        !call(vm, "HvCallMapVpStatePage", HvCallMapVpStatePage, &map, sizeof(map), &page, sizeof(page))) {
+    if (!call(vm, "HvCallCreateVp", HvCallCreateVp, &input, sizeof(input), NULL, 0)) {
         return false;
     }
     vp->vm = vm;
     vp->index = index;
     vp->last_cpu = index % cpu_count();
-    vp->intercept = (const struct hv_message *)(page.map_location << PAGE_SHIFT);
-    return true;
+    vp->registers = map_state_page(vm, index, HV_VP_STATE_PAGE_REGISTERS);
+    vp->intercept = map_state_page(vm, index, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE);
+    return vp->registers != NULL && vp->intercept != NULL;
 }
 
 /* Maps `count` large pages from `gpa` on; our address 0: without access. */
@@ -235,6 +245,8 @@ static bool take_down(struct host_vm *vm)
             .type = HV_VP_STATE_PAGE_INTERCEPT_MESSAGE,
         };
 
+        (void)call(vm, "HvCallUnmapVpStatePage", HvCallUnmapVpStatePage, &unmap, sizeof(unmap), NULL, 0);
+        unmap.type = HV_VP_STATE_PAGE_REGISTERS;
         (void)call(vm, "HvCallUnmapVpStatePage", HvCallUnmapVpStatePage, &unmap, sizeof(unmap), NULL, 0);
     }
     if (!check(vm, "HvCallFinalizePartition", hypercall_fast(HvCallFinalizePartition, id, 0))) {
@@ -425,41 +437,6 @@ void *host_guest_memory(struct host_vm *host, uint64_t gpa, uint64_t length_byte
         return (void *)(ram->address + (gpa - ram->gpa));
     }
     return NULL;
-}
-
-hv_status_t host_get_vp_registers(struct host_vm *host, uint32_t vp_index, const uint32_t *names,
-                                  union hv_register_value *values, uint32_t count)
-{
-    struct {
-        struct hv_input_vp_registers header;
-        uint32_t names[HOST_VP_REGISTERS_MAX];
-    } input = {.header.partition_id = host->deposit.partition_id, .header.vp_index = vp_index};
-
-    if (count == 0 || count > HOST_VP_REGISTERS_MAX) {
-        return HV_STATUS_INVALID_PARAMETER;
-    }
-    memcpy(input.names, names, count * sizeof(*names));
-    return hypercall(&host->deposit, HvCallGetVpRegisters, &count, &input,
-                     sizeof(input.header) + count * sizeof(*names), values, count * sizeof(*values));
-}
-
-hv_status_t host_set_vp_registers(struct host_vm *host, uint32_t vp_index, const uint32_t *names,
-                                  const union hv_register_value *values, uint32_t count)
-{
-    struct {
-        struct hv_input_vp_registers header;
-        struct hv_register_assoc elements[HOST_VP_REGISTERS_MAX];
-    } input;
-
-    if (count == 0 || count > HOST_VP_REGISTERS_MAX) {
-        return HV_STATUS_INVALID_PARAMETER;
-    }
-    input.header = (struct hv_input_vp_registers){.partition_id = host->deposit.partition_id, .vp_index = vp_index};
-    for (uint32_t i = 0; i < count; i++) {
-        input.elements[i] = (struct hv_register_assoc){.name = names[i], .value = values[i]};
-    }
-    return hypercall(&host->deposit, HvCallSetVpRegisters, &count, &input,
-                     sizeof(input.header) + count * sizeof(input.elements[0]), NULL, 0);
 }
 
 void host_vp_kick(struct host_vm *host, uint32_t vp_index)
