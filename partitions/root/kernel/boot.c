@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads the PVH start info, the command line and the few ACPI tables that minroot needs. All of it may lie anywhere in RAM, so
- * it is copied before memory is handed out; modules stay where they are. Each table is checked (length, checksum) before it is
- * used; the DSDT is not interpreted: \_S5_ is a package of constants in every known firmware, found by its name and shape.
+ * Reads the PVH start info, the command line and the few ACPI tables that minroot needs. All of it may lie anywhere in
+ * RAM, so it is copied before memory is handed out; modules stay where they are. Each table is checked (length,
+ * checksum) before it is used; the DSDT is not interpreted: \_S5_ is a package of constants in every known firmware,
+ * found by its name and shape.
  */
 #include "partitions/root/kernel/boot.h"
 
@@ -13,7 +14,7 @@
 #include "partitions/root/kernel/memory.h"
 #include "partitions/root/kernel/vm.h"
 
-#define START_INFO_MAGIC 0x336EC578u
+#define START_INFO_MAGIC              0x336EC578u
 #define START_INFO_VERSION_MEMORY_MAP 1u
 
 /* The start info (Xen, public/arch-x86/hvm/start_info.h). */
@@ -106,10 +107,11 @@ bool boot_read(uint64_t start_info)
 }
 
 #define DEFAULT_MEMORY MIB(256)
-#define MEMORY_MIN MIB(16)
+#define MEMORY_MIN     MIB(16)
 _Static_assert(VM_VPS_MAX == 256 && VM_MAX == 16, "the texts below name the limits");
 
-/* Copies the next word, quotes taken away, and returns what is behind it; null at the end; *is_whole: nothing is missing. */
+/* Copies the next word, quotes taken away, and returns what is behind it; null at the end; *is_whole: nothing is
+ * missing. */
 static const char *next_word(const char *at, char *word, size_t size, bool *is_whole)
 {
     size_t length = 0;
@@ -150,7 +152,8 @@ static const char *take_word(const char *word, struct options *options)
     if (str_starts_with(word, "memory=")) {
         return parse_number(word + 7, MEMORY_MIN, WORKER_MEMORY_MAX_BYTES, &options->memory_bytes) &&
                        is_aligned_u64(options->memory_bytes, LARGE_PAGE_SIZE)
-                   ? NULL : "a size from 16M to 1T, a multiple of 2M";
+                   ? NULL
+                   : "a size from 16M to 1T, a multiple of 2M";
     }
     if (str_starts_with(word, "children=")) {
         return parse_number(word + 9, 1, VM_MAX, &options->child_count) ? NULL : "a number from 1 to 16";
@@ -191,25 +194,25 @@ bool options_parse(const char *command_line, struct options *options, char *erro
     return is_good;
 }
 
-#define RSDP_BYTES 36u
-#define RSDP_BYTES_1 20u /* that its first checksum covers */
+#define RSDP_BYTES         36u
+#define RSDP_BYTES_1       20u /* that its first checksum covers */
 #define TABLE_HEADER_BYTES 36u
-#define TABLE_BYTES_MAX MIB(1)
-#define MADT_ENTRIES 44u
-#define FADT_DSDT 40u
-#define FADT_PM1A_CONTROL 64u
-#define FADT_PM1B_CONTROL 68u
-#define FADT_X_DSDT 140u
-#define MADT_LOCAL_APIC 0u
-#define MADT_IO_APIC 1u
-#define MADT_OVERRIDE 2u
-#define MADT_LOCAL_X2APIC 9u
-#define MADT_ENABLED 1u
-#define ISA_UART_IRQ 4u
-#define AML_NAME 0x08u
-#define AML_PACKAGE 0x12u
-#define AML_ONE 0x01u
-#define AML_BYTE 0x0Au
+#define TABLE_BYTES_MAX    MIB(1)
+#define MADT_ENTRIES       44u
+#define FADT_DSDT          40u
+#define FADT_PM1A_CONTROL  64u
+#define FADT_PM1B_CONTROL  68u
+#define FADT_X_DSDT        140u
+#define MADT_LOCAL_APIC    0u
+#define MADT_IO_APIC       1u
+#define MADT_OVERRIDE      2u
+#define MADT_LOCAL_X2APIC  9u
+#define MADT_ENABLED       1u
+#define ISA_UART_IRQ       4u
+#define AML_NAME           0x08u
+#define AML_PACKAGE        0x12u
+#define AML_ONE            0x01u
+#define AML_BYTE           0x0Au
 
 static struct acpi_info acpi;
 
@@ -247,7 +250,8 @@ static const uint8_t *check_table(uint64_t address, const char *signature, uint3
     *length = (uint32_t)read_le(table + 4, 4);
     return *length >= TABLE_HEADER_BYTES && *length <= TABLE_BYTES_MAX && memory_map(address, *length, 0) &&
                    checksum_is_good(table, *length)
-               ? table : NULL;
+               ? table
+               : NULL;
 }
 
 /* Searches the root table (XSDT or RSDT). */
@@ -325,7 +329,7 @@ static bool read_aml_byte(const uint8_t **at, const uint8_t *end, uint8_t *value
 {
     if (*at < end && **at == AML_BYTE) {
         (*at)++;
-    } else if (*at < end && **at > AML_ONE) {
+    } else if (*at<end &&* * at> AML_ONE) {
         return false;
     }
     if (*at == end || **at >= 8) {

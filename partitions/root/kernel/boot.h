@@ -2,7 +2,8 @@
 #ifndef KERNEL_BOOT_H
 #define KERNEL_BOOT_H
 
-/* What the machine and its loader say: PVH start info, minroot's command line, ACPI tables. All of it is copied at boot. */
+/* What the machine and its loader say: PVH start info, minroot's command line, ACPI tables. All of it is copied at
+ * boot. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,10 +12,10 @@
 #include "hv/lib/compiler.h"
 #include "partitions/root/kernel/layout.h"
 
-#define BOOT_RANGE_MAX 128
+#define BOOT_RANGE_MAX  128
 #define BOOT_MODULE_MAX 32
 #define BOOT_TEXT_BYTES 2048
-#define BOOT_RANGE_RAM 1u /* type of a range; all others are not for us */
+#define BOOT_RANGE_RAM  1u /* type of a range; all others are not for us */
 
 /* One range of the memory map, as in the start info. */
 struct boot_range {
@@ -56,13 +57,13 @@ struct options {
 struct acpi_info {
     uint32_t processor_count;
     uint32_t apic_ids[KERNEL_CPU_MAX];
-    uint32_t ignored_count; /* enabled processors beyond KERNEL_CPU_MAX */
+    uint32_t ignored_count;  /* enabled processors beyond KERNEL_CPU_MAX */
     uint32_t uart_ioapic_id; /* IO-APIC and pin of ISA interrupt 4 */
     uint32_t uart_pin;
     bool uart_is_level;
     bool uart_is_active_low;
-    uint64_t uart_ioapic;   /* address; 0: unknown */
-    uint16_t pm1a_control;  /* port; 0: no way to switch off was found */
+    uint64_t uart_ioapic;  /* address; 0: unknown */
+    uint16_t pm1a_control; /* port; 0: no way to switch off was found */
     uint16_t pm1b_control;
     uint8_t pm1a_sleep_type;
     uint8_t pm1b_sleep_type;

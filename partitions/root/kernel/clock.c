@@ -12,12 +12,12 @@
 #include "partitions/root/kernel/sched.h"
 #include "vmbus/host.h"
 
-#define CMOS_INDEX 0x70u
-#define CMOS_DATA 0x71u
-#define CMOS_STATUS_A 0x0Au
-#define CMOS_STATUS_B 0x0Bu
-#define CMOS_UPDATING 0x80u
-#define CMOS_BINARY 0x04u
+#define CMOS_INDEX     0x70u
+#define CMOS_DATA      0x71u
+#define CMOS_STATUS_A  0x0Au
+#define CMOS_STATUS_B  0x0Bu
+#define CMOS_UPDATING  0x80u
+#define CMOS_BINARY    0x04u
 #define CMOS_TRIES_MAX 100000u
 
 static const volatile struct hv_reference_tsc_page *tsc_page;
@@ -39,8 +39,8 @@ uint64_t clock_now(void)
         uint32_t sequence = tsc_page->tsc_sequence;
 
         if (sequence != HV_REFERENCE_TSC_SEQUENCE_INVALID) {
-            uint64_t time = (uint64_t)((unsigned __int128)rdtsc() * tsc_page->tsc_scale >> 64) +
-                            (uint64_t)tsc_page->tsc_offset;
+            uint64_t time =
+                (uint64_t)((unsigned __int128)rdtsc() * tsc_page->tsc_scale >> 64) + (uint64_t)tsc_page->tsc_offset;
 
             if (tsc_page->tsc_sequence == sequence) {
                 return time;
@@ -109,8 +109,8 @@ void clock_init(void)
     tsc_hz = rdmsr(HV_X64_MSR_TSC_FREQUENCY);
     wall_base = read_wall_clock() - (int64_t)(clock_now() / CLOCK_HZ);
     trap_set_handler(TRAP_VECTOR_TIMER, timer_interrupt);
-    wrmsr(HV_X64_MSR_STIMER0_CONFIG, HV_STIMER_AUTO_ENABLE | HV_STIMER_DIRECT_MODE |
-                                         (uint64_t)TRAP_VECTOR_TIMER << HV_STIMER_VECTOR_SHIFT);
+    wrmsr(HV_X64_MSR_STIMER0_CONFIG,
+          HV_STIMER_AUTO_ENABLE | HV_STIMER_DIRECT_MODE | (uint64_t)TRAP_VECTOR_TIMER << HV_STIMER_VECTOR_SHIFT);
 }
 
 uint64_t host_monotonic_100ns(void)

@@ -11,26 +11,26 @@
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/sched.h"
 
-#define UART_PORT 0x3F8u
-#define UART_DATA UART_PORT
-#define UART_INTERRUPT_ENABLE (UART_PORT + 1)
-#define UART_FIFO_CONTROL (UART_PORT + 2)
-#define UART_LINE_CONTROL (UART_PORT + 3)
-#define UART_MODEM_CONTROL (UART_PORT + 4)
-#define UART_LINE_STATUS (UART_PORT + 5)
-#define UART_LINE_8N1 0x03u
-#define UART_LINE_DIVISOR 0x80u
-#define UART_DIVISOR_115200 1u
+#define UART_PORT              0x3F8u
+#define UART_DATA              UART_PORT
+#define UART_INTERRUPT_ENABLE  (UART_PORT + 1)
+#define UART_FIFO_CONTROL      (UART_PORT + 2)
+#define UART_LINE_CONTROL      (UART_PORT + 3)
+#define UART_MODEM_CONTROL     (UART_PORT + 4)
+#define UART_LINE_STATUS       (UART_PORT + 5)
+#define UART_LINE_8N1          0x03u
+#define UART_LINE_DIVISOR      0x80u
+#define UART_DIVISOR_115200    1u
 #define UART_FIFO_ENABLE_CLEAR 0x07u
-#define UART_DTR_RTS_OUT2 0x0Bu
-#define UART_RECEIVED 0x01u
-#define UART_EMPTY 0x20u
-#define UART_FIFO_BYTES 16u
+#define UART_DTR_RTS_OUT2      0x0Bu
+#define UART_RECEIVED          0x01u
+#define UART_EMPTY             0x20u
+#define UART_FIFO_BYTES        16u
 
-#define FRAME_MARK 0x1E
-#define LINE_BYTES 1024u
+#define FRAME_MARK    0x1E
+#define LINE_BYTES    1024u
 #define COLLECT_BYTES 512u
-#define INPUT_BYTES 1024u
+#define INPUT_BYTES   1024u
 
 /* What a child has written to one of its ports and no frame has carried yet. */
 struct collector {
@@ -40,12 +40,12 @@ struct collector {
 
 static struct spinlock lock;
 static bool framed;
-static char line[LINE_BYTES];                              /* [lock] */
-static struct collector collectors[CONSOLE_CHILD_MAX][2];  /* [lock] console, data */
-static uint32_t room;                                      /* [lock] bytes that still fit into the UART's FIFO */
-static uint8_t input[INPUT_BYTES];                         /* ring: filled in interrupt context or by polling */
-static uint32_t input_head;                                /* atomic, written by the filler */
-static uint32_t input_tail;                                /* atomic, written by processor 0 */
+static char line[LINE_BYTES];                             /* [lock] */
+static struct collector collectors[CONSOLE_CHILD_MAX][2]; /* [lock] console, data */
+static uint32_t room;                                     /* [lock] bytes that still fit into the UART's FIFO */
+static uint8_t input[INPUT_BYTES];                        /* ring: filled in interrupt context or by polling */
+static uint32_t input_head;                               /* atomic, written by the filler */
+static uint32_t input_tail;                               /* atomic, written by processor 0 */
 
 void console_init(void)
 {

@@ -3,7 +3,8 @@
 #define KERNEL_CONSOLE_H
 
 /*
- * COM1 of the machine. Raw: bytes of the one child's console pass both ways. Framed: every output is a frame, byte 0x1E,
+ * COM1 of the machine. Raw: bytes of the one child's console pass both ways. Framed: every output is a frame, byte
+ * 0x1E,
  * "<stream> <child> <length>\n", then the bytes; there is no input.
  */
 
@@ -30,7 +31,7 @@ void console_set_framed(bool is_framed);
 
 /* One line: a frame, or raw text with line end. Only errors are shown in raw mode. */
 void console_text(enum console_stream stream, uint32_t child, const char *format, ...) PRINTF_LIKE(3, 4);
-#define console_error(...) console_text(CONSOLE_STREAM_ERROR, 0, __VA_ARGS__)
+#define console_error(...)    console_text(CONSOLE_STREAM_ERROR, 0, __VA_ARGS__)
 #define console_progress(...) console_text(CONSOLE_STREAM_PROGRESS, 0, __VA_ARGS__)
 
 /* Bytes of a child's serial port; framed ones are collected and written at line ends and by console_flush(). */

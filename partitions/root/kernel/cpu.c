@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The processors: descriptor tables, exceptions and interrupts, local APICs (always x2APIC: the
- * hypervisor offers it on every machine), and the start of the others. An exception outside a probe is a fault of minroot: it is printed, and everything stops. */
+ * hypervisor offers it on every machine), and the start of the others. An exception outside a probe is a fault of
+ * minroot: it is printed, and everything stops. */
 #include "partitions/root/kernel/cpu.h"
 
 #include "hv/lib/range.h"
@@ -10,8 +11,8 @@
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/memory.h"
 
-#define FAULT_STACK_BYTES 4096
-#define IST_FAULT 1
+#define FAULT_STACK_BYTES      4096
+#define IST_FAULT              1
 #define GATE_INTERRUPT_PRESENT UINT64_C(0x8E00)
 
 /* One gate of the IDT. */
@@ -55,8 +56,8 @@ static void build_idt(void)
         uint64_t entry = (uint64_t)interrupt_entries[vector];
         uint64_t ist = vector == X86_VECTOR_DF || vector == X86_VECTOR_NMI ? IST_FAULT : 0;
 
-        idt[vector].low = (entry & 0xFFFF) | ((uint64_t)KERNEL_CS << 16) | (ist << 32) | (GATE_INTERRUPT_PRESENT << 32) |
-                          ((entry >> 16 & 0xFFFF) << 48);
+        idt[vector].low = (entry & 0xFFFF) | ((uint64_t)KERNEL_CS << 16) | (ist << 32) |
+                          (GATE_INTERRUPT_PRESENT << 32) | ((entry >> 16 & 0xFFFF) << 48);
         idt[vector].high = entry >> 32;
     }
 }
@@ -74,8 +75,8 @@ void trap_init(uint32_t index)
     cpu->tss.io_map_base = sizeof(cpu->tss);
     cpu->gdt[KERNEL_CS / 8] = UINT64_C(0x00AF9B000000FFFF);
     cpu->gdt[KERNEL_DS / 8] = UINT64_C(0x00CF93000000FFFF);
-    cpu->gdt[KERNEL_TSS / 8] = (sizeof(cpu->tss) - 1) | ((tss & 0xFFFFFF) << 16) | (UINT64_C(0x89) << 40) |
-                               ((tss >> 24 & 0xFF) << 56);
+    cpu->gdt[KERNEL_TSS / 8] =
+        (sizeof(cpu->tss) - 1) | ((tss & 0xFFFFFF) << 16) | (UINT64_C(0x89) << 40) | ((tss >> 24 & 0xFF) << 56);
     cpu->gdt[KERNEL_TSS / 8 + 1] = tss >> 32;
     if (index == 0) {
         build_idt();
@@ -129,14 +130,14 @@ void trap_handle(struct trap_frame *frame)
     }
 }
 
-#define SPURIOUS_ENABLE 0x100u
-#define ICR_FIXED 0x4000u
-#define ICR_INIT 0x4500u
-#define ICR_STARTUP 0x4600u
-#define PIC_MASTER_MASK 0x21u
-#define PIC_SLAVE_MASK 0xA1u
-#define LOW_MEMORY_END UINT64_C(0xA0000)
-#define INIT_WAIT_100NS (1 * CLOCK_100NS_PER_MS)
+#define SPURIOUS_ENABLE  0x100u
+#define ICR_FIXED        0x4000u
+#define ICR_INIT         0x4500u
+#define ICR_STARTUP      0x4600u
+#define PIC_MASTER_MASK  0x21u
+#define PIC_SLAVE_MASK   0xA1u
+#define LOW_MEMORY_END   UINT64_C(0xA0000)
+#define INIT_WAIT_100NS  (1 * CLOCK_100NS_PER_MS)
 #define START_WAIT_100NS (2000 * CLOCK_100NS_PER_MS) /* software CPUs share processors */
 
 extern const uint8_t trampoline_start[], trampoline_end[];

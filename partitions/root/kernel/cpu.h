@@ -2,7 +2,8 @@
 #ifndef KERNEL_CPU_H
 #define KERNEL_CPU_H
 
-/* The root's virtual processors, seen from inside: descriptor tables, exceptions and interrupts, local APIC, start-up. */
+/* The root's virtual processors, seen from inside: descriptor tables, exceptions and interrupts, local APIC, start-up.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,19 +41,19 @@ _Static_assert(sizeof(struct tss) == 104, "TSS");
 
 /* One processor; reached through GS on itself. */
 struct cpu {
-    struct cpu *self;          /* at GS:0 */
-    uint64_t probe_rip;        /* nonzero: an exception continues there, with the stack below (self-tests) */
+    struct cpu *self;   /* at GS:0 */
+    uint64_t probe_rip; /* nonzero: an exception continues there, with the stack below (self-tests) */
     uint64_t probe_rsp;
-    uint32_t probe_vector;     /* of that exception, plus 1 */
-    uint32_t index;            /* order of start; 0 is the boot processor */
-    uint32_t vp_index;         /* HV_X64_MSR_VP_INDEX */
+    uint32_t probe_vector; /* of that exception, plus 1 */
+    uint32_t index;        /* order of start; 0 is the boot processor */
+    uint32_t vp_index;     /* HV_X64_MSR_VP_INDEX */
     uint32_t apic_id;
-    uint32_t is_online;        /* atomic */
-    uint32_t is_idle;          /* [run queue lock] halted, or about to be */
-    void *hypercall_input;     /* a page each; not for interrupt handlers; null without Hyper-V */
+    uint32_t is_online;    /* atomic */
+    uint32_t is_idle;      /* [run queue lock] halted, or about to be */
+    void *hypercall_input; /* a page each; not for interrupt handlers; null without Hyper-V */
     void *hypercall_output;
     struct hv_message_page *messages; /* SIM page */
-    struct child_vp *running;  /* [run queue lock] the child VP it dispatches */
+    struct child_vp *running;         /* [run queue lock] the child VP it dispatches */
     uint64_t gdt[6];
     struct tss tss;
 };
@@ -101,7 +102,7 @@ void lapic_send(uint32_t apic_id, uint8_t vector);
 void smp_start(void);
 
 /* Time in units of 100 ns (the partition's reference time). */
-#define CLOCK_HZ UINT64_C(10000000)
+#define CLOCK_HZ           UINT64_C(10000000)
 #define CLOCK_100NS_PER_MS UINT64_C(10000)
 
 /* Prepares clock and timers; the timers of vmbus/host.h fire on processor 0, which calls this. */

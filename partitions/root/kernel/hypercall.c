@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds and enables the hypervisor's interface, makes hypercalls, deposits memory, and takes messages: VP signals wake child
- * VPs. */
+/* Finds and enables the hypervisor's interface, makes hypercalls, deposits memory, and takes messages: VP signals wake
+ * child VPs. */
 #include "partitions/root/kernel/hypercall.h"
 
 #include "hv/abi/hv_cpuid.h"
@@ -13,16 +13,16 @@
 #include "partitions/root/kernel/memory.h"
 #include "partitions/root/kernel/sched.h"
 
-#define DEPOSIT_PAGES 8u          /* at a time; also the size of a contiguous piece */
+#define DEPOSIT_PAGES         8u  /* at a time; also the size of a contiguous piece */
 #define DEPOSIT_PAGES_MAPPING 32u /* for second-level tables */
-#define WITHDRAW_LIST_MAX 512u
+#define WITHDRAW_LIST_MAX     512u
 
-#define IOAPIC_REDIRECTION 0x10u
-#define IOAPIC_MASKED 0x10000u
-#define IOAPIC_LEVEL 0x8000u
-#define IOAPIC_ACTIVE_LOW 0x2000u
-#define IOAPIC_ROUTE_MASK 0xFFFu /* vector, delivery mode, destination mode */
-#define IOAPIC_WINDOW 4u         /* data register, in 32-bit words behind the index register */
+#define IOAPIC_REDIRECTION      0x10u
+#define IOAPIC_MASKED           0x10000u
+#define IOAPIC_LEVEL            0x8000u
+#define IOAPIC_ACTIVE_LOW       0x2000u
+#define IOAPIC_ROUTE_MASK       0xFFFu /* vector, delivery mode, destination mode */
+#define IOAPIC_WINDOW           4u     /* data register, in 32-bit words behind the index register */
 #define INTERRUPT_SOURCE_IOAPIC 2u
 
 struct deposit root_deposit = {.partition_id = HV_PARTITION_ID_SELF};
@@ -100,8 +100,8 @@ hv_status_t hypercall(struct deposit *deposit, uint16_t code, uint32_t *reps, co
     do {
         status = issue(code, wanted, &done, input, input_bytes);
 
-        bool is_root_short = status == HV_STATUS_INSUFFICIENT_ROOT_MEMORY ||
-                             status == HV_STATUS_INSUFFICIENT_CONTIGUOUS_ROOT_MEMORY;
+        bool is_root_short =
+            status == HV_STATUS_INSUFFICIENT_ROOT_MEMORY || status == HV_STATUS_INSUFFICIENT_CONTIGUOUS_ROOT_MEMORY;
 
         is_short = is_root_short || status == HV_STATUS_INSUFFICIENT_MEMORY ||
                    status == HV_STATUS_INSUFFICIENT_CONTIGUOUS_MEMORY;
@@ -180,11 +180,11 @@ bool hypercall_map_uart(const struct acpi_info *acpi, uint8_t vector)
 
 #define CPUID_1_ECX_X2APIC (1u << 21)
 #define NEEDED_PRIVILEGES                                                                                              \
-    (HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX | HV_ACCESS_PARTITION_REFERENCE_COUNTER | HV_ACCESS_SYNIC_REGS |   \
+    (HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX | HV_ACCESS_PARTITION_REFERENCE_COUNTER | HV_ACCESS_SYNIC_REGS |    \
      HV_ACCESS_SYNTHETIC_TIMER_REGS | HV_ACCESS_FREQUENCY_REGS)
 #define NEEDED_FEATURES (HV_FEATURE_FREQUENCY_REGS | HV_FEATURE_DIRECT_SYNTHETIC_TIMERS)
 /* An open system without a number of its own; the version is minroot's. */
-#define GUEST_OS_ID (HV_GUEST_OS_ID_OPEN_SOURCE | (UINT64_C(1) << HV_GUEST_OS_ID_OPEN_VERSION_SHIFT))
+#define GUEST_OS_ID     (HV_GUEST_OS_ID_OPEN_SOURCE | (UINT64_C(1) << HV_GUEST_OS_ID_OPEN_VERSION_SHIFT))
 
 static struct hyperv_info info;
 
@@ -225,7 +225,8 @@ static const char *find_hypervisor(void)
     }
     if ((info.privileges & NEEDED_PRIVILEGES) != NEEDED_PRIVILEGES || (leaf.edx & NEEDED_FEATURES) != NEEDED_FEATURES ||
         (cpuid(HV_CPUID_HYPERVISOR_PRESENT_LEAF).ecx & CPUID_1_ECX_X2APIC) == 0) {
-        return "the hypervisor lacks hypercalls, VP index, reference counter, frequencies, SynIC, direct timers or x2APIC";
+        return "the hypervisor lacks hypercalls, VP index, reference counter, frequencies, SynIC, direct timers or "
+               "x2APIC";
     }
     return NULL;
 }

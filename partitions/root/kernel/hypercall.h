@@ -2,8 +2,8 @@
 #ifndef KERNEL_HYPERCALL_H
 #define KERNEL_HYPERCALL_H
 
-/* The hypervisor underneath: what it offers, and its calls. Calls are not for interrupt handlers: their parameters go through
- * pages of the processor. */
+/* The hypervisor underneath: what it offers, and its calls. Calls are not for interrupt handlers: their parameters go
+ * through pages of the processor. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,9 +55,9 @@ uint64_t hypercall_raw(uint64_t control, uint64_t input, uint64_t output);
 MUST_CHECK hv_status_t hypercall_fast(uint16_t code, uint64_t first, uint64_t second);
 
 /*
- * A simple call, or a rep call with `*reps` elements (input is header and list together), which goes on behind completed reps
- * and leaves their number in *reps. Output is copied whatever the status is. When memory is short, pages are deposited and the
- * call is repeated; without `deposit` the status is returned as it is.
+ * A simple call, or a rep call with `*reps` elements (input is header and list together), which goes on behind
+ * completed reps and leaves their number in *reps. Output is copied whatever the status is. When memory is short, pages
+ * are deposited and the call is repeated; without `deposit` the status is returned as it is.
  */
 MUST_CHECK hv_status_t hypercall(struct deposit *deposit, uint16_t code, uint32_t *reps, const void *input,
                                  size_t input_bytes, void *output, size_t output_bytes);

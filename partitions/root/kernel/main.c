@@ -13,9 +13,9 @@
 #include "partitions/root/selftest/selftest.h"
 
 #define HOUSEKEEPING_100NS (10 * CLOCK_100NS_PER_MS)
-#define ERROR_BYTES 160u
-#define SLEEP_TYPE_SHIFT 10
-#define SLEEP_ENABLE (1u << 13)
+#define ERROR_BYTES        160u
+#define SLEEP_TYPE_SHIFT   10
+#define SLEEP_ENABLE       (1u << 13)
 
 static struct options options;
 static struct host_timer housekeeping;

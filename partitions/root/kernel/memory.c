@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The identity map and the page allocator: one bit for each page of RAM, set while it is free. Single pages come from the
- * bottom, blocks from the top, so that the blocks for guests stay in one piece. */
+/* The identity map and the page allocator: one bit for each page of RAM, set while it is free. Single pages come from
+ * the bottom, blocks from the top, so that the blocks for guests stay in one piece. */
 #include "partitions/root/kernel/memory.h"
 
 #include "hv/lib/bitmap.h"
@@ -10,11 +10,11 @@
 #include "partitions/root/kernel/console.h"
 #include "partitions/root/kernel/cpu.h"
 
-#define TABLE_ENTRIES 512u
+#define TABLE_ENTRIES     512u
 #define BOOT_MAPPED_BYTES GIB(4)
-#define MAP_LIMIT_BYTES GIB(512)
+#define MAP_LIMIT_BYTES   GIB(512)
 /* Interrupt controllers and firmware: the MTRRs say so, too, but not on every machine. */
-#define UNCACHED_START UINT64_C(0xFE000000)
+#define UNCACHED_START    UINT64_C(0xFE000000)
 
 extern uint64_t kernel_pdpt[TABLE_ENTRIES], kernel_pd[4 * TABLE_ENTRIES], image_pt[TABLE_ENTRIES];
 extern uint8_t image_start[], image_text_end[], image_rodata_end[], image_end[];
@@ -32,9 +32,10 @@ static void protect_image(void)
     for (uint64_t i = 0; i < TABLE_ENTRIES; i++) {
         uint64_t address = base + i * PAGE_SIZE;
 
-        image_pt[i] = address | X86_PTE_P | (address < (uint64_t)image_text_end     ? 0
-                                             : address < (uint64_t)image_rodata_end ? X86_PTE_NX
-                                                                                    : X86_PTE_NX | X86_PTE_W);
+        image_pt[i] = address | X86_PTE_P |
+                      (address < (uint64_t)image_text_end     ? 0
+                       : address < (uint64_t)image_rodata_end ? X86_PTE_NX
+                                                              : X86_PTE_NX | X86_PTE_W);
     }
     for (uint32_t cpu = 0; cpu < KERNEL_CPU_MAX; cpu++) {
         image_pt[((uint64_t)cpu_stacks[cpu] - base) / PAGE_SIZE] = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The run queue and the dispatch loop. A blocked VP waits for a VP signal; since the signal may come before the dispatch has
- * returned, signals are counted, and a VP blocks only when all of them are used. */
+/* The run queue and the dispatch loop. A blocked VP waits for a VP signal; since the signal may come before the
+ * dispatch has returned, signals are counted, and a VP blocks only when all of them are used. */
 #include "partitions/root/kernel/sched.h"
 
 #include "hv/abi/hv_partition.h"
@@ -10,14 +10,15 @@
 #include "vmbus/host.h"
 
 /* A VP that waits for another one's answer spins for as long as that one waits for a processor: so not much longer. */
-#define SLICE_100NS (2 * CLOCK_100NS_PER_MS)
+#define SLICE_100NS       (2 * CLOCK_100NS_PER_MS)
 #define SLICE_ALONE_100NS (20 * CLOCK_100NS_PER_MS)
 
 static struct spinlock lock;
 static struct list queue = LIST_INITIALISER(queue); /* [lock] */
 static uint32_t pending_events;                     /* atomic */
 
-/* [lock] Wakes a processor for a VP that was queued: the one it ran on if that is idle, else any. False: none is idle. */
+/* [lock] Wakes a processor for a VP that was queued: the one it ran on if that is idle, else any. False: none is idle.
+ */
 static bool wake_processor(uint32_t preferred)
 {
     uint32_t count = cpu_count();
@@ -142,7 +143,8 @@ static struct child_vp *choose(const struct cpu *cpu)
 {
     struct list_node *first = list_first(&queue);
 
-    LIST_FOR_EACH(node, &queue) {
+    LIST_FOR_EACH(node, &queue)
+    {
         struct child_vp *vp = CONTAINER_OF(node, struct child_vp, node);
 
         if (vp->was_woken || vp->last_cpu == cpu->index) {
@@ -165,7 +167,8 @@ static struct child_vp *pick(void)
         vp->last_cpu = cpu->index;
         cpu->running = vp;
     } else if (cpu->index != 0 || __atomic_load_n(&pending_events, __ATOMIC_SEQ_CST) == 0) {
-        /* From here on whoever queues a VP sends an interrupt; one that comes before the wait is kept back and ends it. */
+        /* From here on whoever queues a VP sends an interrupt; one that comes before the wait is kept back and ends it.
+         */
         cpu->is_idle = 1;
         spin_unlock(&lock);
         irq_wait();

@@ -3,8 +3,8 @@
 #define KERNEL_SCHED_H
 
 /*
- * Which child VP runs on which processor. All VPs of all children are in one queue; a VP is dispatched by one processor at a
- * time. Events are work for processor 0 that may be noticed anywhere, also in interrupt handlers.
+ * Which child VP runs on which processor. All VPs of all children are in one queue; a VP is dispatched by one processor
+ * at a time. Events are work for processor 0 that may be noticed anywhere, also in interrupt handlers.
  */
 
 #include <stdbool.h>
@@ -32,17 +32,17 @@ enum child_vp_state {
 
 /* One VP of a child. */
 struct child_vp {
-    struct list_node node;    /* [run queue lock] */
-    struct host_vm *vm;       /* [I] */
-    uint32_t index;           /* [I] */
-    uint32_t last_cpu;        /* [run queue lock] */
+    struct list_node node;     /* [run queue lock] */
+    struct host_vm *vm;        /* [I] */
+    uint32_t index;            /* [I] */
+    uint32_t last_cpu;         /* [run queue lock] */
     enum child_vp_state state; /* [run queue lock] */
     uint32_t signals_received; /* [run queue lock] VP signal messages, and kicks */
     uint32_t signals_used;     /* [run queue lock] those that have ended a blocked state, or came before it */
-    bool was_woken;           /* [run queue lock] queued to go in front of what runs now */
-    int64_t slice_left_tsc;   /* [run queue lock] of its turn; not more than 0: at its next wake it has to queue up */
+    bool was_woken;            /* [run queue lock] queued to go in front of what runs now */
+    int64_t slice_left_tsc;    /* [run queue lock] of its turn; not more than 0: at its next wake it has to queue up */
     bool clear_intercept;      /* its dispatcher only: the intercept was handled */
-    const struct hv_message *intercept; /* [I] intercept message page */
+    const struct hv_message *intercept;    /* [I] intercept message page */
     struct hv_vp_register_page *registers; /* [I] register page */
 };
 
@@ -67,7 +67,8 @@ void sched_raise(uint32_t events);
 /* Serves events and runs child VPs, for ever. Each processor. */
 NORETURN void sched_run(void);
 
-/* Upward hooks (main.c, vm.c). Processor 0 with events to handle; a VP's intercept (false: the VM has ended); failed call. */
+/* Upward hooks (main.c, vm.c). Processor 0 with events to handle; a VP's intercept (false: the VM has ended); failed
+ * call. */
 void main_events(uint32_t events);
 bool vm_handle_intercept(struct child_vp *vp);
 void vm_fail(struct host_vm *vm, uint32_t vp_index, const char *name, hv_status_t status);

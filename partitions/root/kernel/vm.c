@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Makes and unmakes children with the calls, and in the order, in which Linux's mshv driver makes them. RAM is mapped without
- * access first; a piece of 2 MiB is zeroed and mapped for real when child or worker first touch it. */
+/* Makes and unmakes children with the calls, and in the order, in which Linux's mshv driver makes them. RAM is mapped
+ * without access first; a piece of 2 MiB is zeroed and mapped for real when child or worker first touch it. */
 #include "partitions/root/kernel/vm.h"
 
 #include "hv/abi/hv_intercept.h"
@@ -18,16 +18,16 @@
      HV_PARTITION_CREATION_FLAG_GPA_SUPER_PAGES_ENABLED)
 /* What mshv clients ask for. */
 #define SYNTHETIC_FEATURES                                                                                             \
-    (HV_SYNTH_FEATURE_HYPERVISOR_PRESENT | HV_SYNTH_FEATURE_HV1 | HV_SYNTH_FEATURE_ACCESS_PARTITION_REFERENCE_COUNTER | \
-     HV_SYNTH_FEATURE_ACCESS_SYNIC_REGS | HV_SYNTH_FEATURE_ACCESS_SYNTHETIC_TIMER_REGS |                               \
-     HV_SYNTH_FEATURE_ACCESS_INTR_CTRL_REGS | HV_SYNTH_FEATURE_ACCESS_HYPERCALL_REGS |                                 \
-     HV_SYNTH_FEATURE_ACCESS_VP_INDEX | HV_SYNTH_FEATURE_ACCESS_PARTITION_REFERENCE_TSC |                              \
-     HV_SYNTH_FEATURE_ACCESS_GUEST_IDLE_REG | HV_SYNTH_FEATURE_ACCESS_FREQUENCY_REGS |                                 \
-     HV_SYNTH_FEATURE_DIRECT_SYNTHETIC_TIMERS | HV_SYNTH_FEATURE_TLB_FLUSH_HYPERCALLS |                                \
-     HV_SYNTH_FEATURE_SYNTHETIC_CLUSTER_IPI)
+    (HV_SYNTH_FEATURE_HYPERVISOR_PRESENT | HV_SYNTH_FEATURE_HV1 |                                                      \
+     HV_SYNTH_FEATURE_ACCESS_PARTITION_REFERENCE_COUNTER | HV_SYNTH_FEATURE_ACCESS_SYNIC_REGS |                        \
+     HV_SYNTH_FEATURE_ACCESS_SYNTHETIC_TIMER_REGS | HV_SYNTH_FEATURE_ACCESS_INTR_CTRL_REGS |                           \
+     HV_SYNTH_FEATURE_ACCESS_HYPERCALL_REGS | HV_SYNTH_FEATURE_ACCESS_VP_INDEX |                                       \
+     HV_SYNTH_FEATURE_ACCESS_PARTITION_REFERENCE_TSC | HV_SYNTH_FEATURE_ACCESS_GUEST_IDLE_REG |                        \
+     HV_SYNTH_FEATURE_ACCESS_FREQUENCY_REGS | HV_SYNTH_FEATURE_DIRECT_SYNTHETIC_TIMERS |                               \
+     HV_SYNTH_FEATURE_TLB_FLUSH_HYPERCALLS | HV_SYNTH_FEATURE_SYNTHETIC_CLUSTER_IPI)
 #define MAP_LIST_MAX 509u
-#define UNMAP_MAX 512u
-#define TEXT_BYTES (BOOT_TEXT_BYTES + 64u)
+#define UNMAP_MAX    512u
+#define TEXT_BYTES   (BOOT_TEXT_BYTES + 64u)
 
 static struct host_vm *vms[VM_MAX]; /* set before the VPs are queued, cleared after they have stopped */
 
@@ -131,10 +131,9 @@ static bool map_large(struct host_vm *vm, uint64_t gpa, uint64_t address, uint32
     } input = {
         .header.target_partition_id = vm->deposit.partition_id,
         .header.target_gpa_base = gpa >> PAGE_SHIFT,
-        .header.map_flags = HV_MAP_GPA_LARGE_PAGE |
-                            (address == 0 ? HV_MAP_GPA_NO_ACCESS
-                                          : HV_MAP_GPA_ADJUSTABLE | HV_MAP_GPA_READABLE | HV_MAP_GPA_WRITABLE |
-                                                HV_MAP_GPA_EXECUTABLE),
+        .header.map_flags = HV_MAP_GPA_LARGE_PAGE | (address == 0 ? HV_MAP_GPA_NO_ACCESS
+                                                                  : HV_MAP_GPA_ADJUSTABLE | HV_MAP_GPA_READABLE |
+                                                                        HV_MAP_GPA_WRITABLE | HV_MAP_GPA_EXECUTABLE),
     };
     size_t bytes = sizeof(input.header) + count * sizeof(uint64_t);
 
@@ -165,7 +164,8 @@ static bool map_ram(struct host_vm *vm)
             return false;
         }
         for (uint64_t at = 0; at < ram->bytes; at += MAP_LIST_MAX * LARGE_PAGE_SIZE) {
-            if (!map_large(vm, ram->gpa + at, 0, (uint32_t)min_u64((ram->bytes - at) / LARGE_PAGE_SIZE, MAP_LIST_MAX))) {
+            if (!map_large(vm, ram->gpa + at, 0,
+                           (uint32_t)min_u64((ram->bytes - at) / LARGE_PAGE_SIZE, MAP_LIST_MAX))) {
                 return false;
             }
         }
@@ -368,7 +368,8 @@ bool vm_handle_intercept(struct child_vp *vp)
     case WORKER_RESUME:
     case WORKER_HALTED: /* the hypervisor knows that it is halted, and says so at the next dispatch */
         return true;
-    case WORKER_STALLED: /* streams take everything here, so this does not happen; the intercept would only come again */
+    case WORKER_STALLED: /* streams take everything here, so this does not happen; the intercept would only come again
+                          */
     case WORKER_ENDED:
         break;
     }
@@ -446,8 +447,8 @@ void host_vp_kick(struct host_vm *host, uint32_t vp_index)
     }
 }
 
-hv_status_t host_assert_interrupt(struct host_vm *host, uint32_t type, bool is_level, bool is_logical,
-                                  uint64_t apic_id, uint32_t vector)
+hv_status_t host_assert_interrupt(struct host_vm *host, uint32_t type, bool is_level, bool is_logical, uint64_t apic_id,
+                                  uint32_t vector)
 {
     struct hv_input_assert_virtual_interrupt input = {
         .partition_id = host->deposit.partition_id,
@@ -471,8 +472,8 @@ hv_status_t host_translate_gva(struct host_vm *host, uint32_t vp_index, uint64_t
         .gva_page = gva >> PAGE_SHIFT,
     };
     struct hv_output_translate_virtual_address output;
-    hv_status_t status = hypercall(&host->deposit, HvCallTranslateVirtualAddress, NULL, &input, sizeof(input), &output,
-                                   sizeof(output));
+    hv_status_t status =
+        hypercall(&host->deposit, HvCallTranslateVirtualAddress, NULL, &input, sizeof(input), &output, sizeof(output));
 
     if (status == HV_STATUS_SUCCESS) {
         *result = (enum host_translate_result)output.result_code;

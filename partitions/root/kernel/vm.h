@@ -15,8 +15,8 @@
 #include "partitions/root/kernel/sched.h"
 #include "vmbus/host.h"
 
-#define VM_MAX CONSOLE_CHILD_MAX
-#define VM_VPS_MAX 256u
+#define VM_MAX           CONSOLE_CHILD_MAX
+#define VM_VPS_MAX       256u
 /* Exit status of children that did not give one themselves: this plus enum host_vm_end. */
 #define VM_STATUS_FAILED 128u
 
@@ -33,17 +33,17 @@ struct host_vm {
     uint32_t vp_count;
     struct child_vp *vps;
     struct vm *worker;
-    void *storage;           /* of the worker */
-    struct spinlock lock;    /* the lock of vmbus/host.h */
+    void *storage;        /* of the worker */
+    struct spinlock lock; /* the lock of vmbus/host.h */
     struct spinlock ram_lock;
-    uint64_t *populated;     /* [ram_lock] bit for each 2 MiB: zeroed, and mapped for the child */
-    struct deposit deposit;  /* its partition_id is the partition's; 0: none */
+    uint64_t *populated;    /* [ram_lock] bit for each 2 MiB: zeroed, and mapped for the child */
+    struct deposit deposit; /* its partition_id is the partition's; 0: none */
     uint32_t ram_count;
     struct vm_ram ram[WORKER_RAM_RANGES_MAX];
-    uint32_t has_ended;      /* atomic; what follows was written before */
+    uint32_t has_ended; /* atomic; what follows was written before */
     enum host_vm_end end_reason;
     uint32_t end_status;
-    char error[256];         /* of worker_create() */
+    char error[256]; /* of worker_create() */
 };
 
 /* Creates a partition with VPs and memory and fills `vm`. On failure it prints why and undoes everything. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers of a child's VP for the worker: through the register page while that is valid (from an intercept to the next dispatch),
- * else by hypercall. What is written to the page is loaded by the next dispatch. */
+/* Registers of a child's VP for the worker: through the register page while that is valid (from an intercept to the
+ * next dispatch), else by hypercall. What is written to the page is loaded by the next dispatch. */
 #include "hv/abi/hv_hypercall.h"
 #include "hv/abi/hv_partition.h"
 #include "hv/abi/hv_register.h"
@@ -13,7 +13,7 @@
 
 /* A register in the page: where, how wide, and what says that it was changed. */
 struct slot {
-    void *place;  /* null: not in the page */
+    void *place; /* null: not in the page */
     size_t bytes;
     uint32_t dirty; /* HV_X64_REGISTER_CLASS_*; 0: read only */
 };

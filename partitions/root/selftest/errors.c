@@ -9,19 +9,19 @@
 #include "partitions/root/selftest/selftest.h"
 #include "partitions/root/kernel/vm.h"
 
-#define CHILD_MEMORY MIB(16)
+#define CHILD_MEMORY      MIB(16)
 #define UNKNOWN_PARTITION UINT64_C(0x7777)
-#define UNKNOWN_ID 0x00ABCDEFu
-#define UNKNOWN_VP 200u
-#define INPUT_QWORDS 9u
+#define UNKNOWN_ID        0x00ABCDEFu
+#define UNKNOWN_VP        200u
+#define INPUT_QWORDS      9u
 
 /* What input and output addresses a call is made with. */
 enum parameters {
     PARAMETERS_GOOD,
-    PARAMETERS_MISALIGNED,  /* by four bytes */
-    PARAMETERS_CROSSING,    /* input runs over the end of its page */
-    PARAMETERS_OUTSIDE,     /* no address of this machine */
-    PARAMETERS_FAST,        /* the first two quadwords in registers */
+    PARAMETERS_MISALIGNED, /* by four bytes */
+    PARAMETERS_CROSSING,   /* input runs over the end of its page */
+    PARAMETERS_OUTSIDE,    /* no address of this machine */
+    PARAMETERS_FAST,       /* the first two quadwords in registers */
 };
 
 /* One bad call. */
@@ -38,9 +38,9 @@ struct bad_call {
 };
 
 /* Stand for values that are known at run time only. */
-#define CHILD UINT64_C(0xC111D00000000001)
+#define CHILD           UINT64_C(0xC111D00000000001)
 #define HYPERVISOR_PAGE UINT64_C(0xC111D00000000002)
-#define SELF HV_PARTITION_ID_SELF
+#define SELF            HV_PARTITION_ID_SELF
 
 static const struct bad_call bad_calls[] = {
     {"unknown code", 0x7FFF, HV_STATUS_INVALID_HYPERCALL_CODE, .reps = 0},
@@ -58,11 +58,13 @@ static const struct bad_call bad_calls[] = {
     {"input crosses page", HvCallGetPartitionProperty, HV_STATUS_INVALID_ALIGNMENT, .parameters = PARAMETERS_CROSSING},
     {"input outside memory", HvCallGetPartitionProperty, HV_STATUS_INVALID_ALIGNMENT, .parameters = PARAMETERS_OUTSIDE},
     {"list longer than a page", HvCallDepositMemory, HV_STATUS_INVALID_ALIGNMENT, .reps = 600, .input = {SELF}},
-    {"fast call with long input", HvCallCreatePartition, HV_STATUS_INVALID_HYPERCALL_INPUT, .parameters = PARAMETERS_FAST},
+    {"fast call with long input", HvCallCreatePartition, HV_STATUS_INVALID_HYPERCALL_INPUT,
+     .parameters = PARAMETERS_FAST},
     {"create without EXO", HvCallCreatePartition, HV_STATUS_OPERATION_DENIED, .input = {0, 0, HV_COMPATIBILITY_21_H2}},
     {"initialize unknown partition", HvCallInitializePartition, HV_STATUS_INVALID_PARTITION_ID,
      .input = {UNKNOWN_PARTITION}},
-    {"finalize unknown partition", HvCallFinalizePartition, HV_STATUS_INVALID_PARTITION_ID, .input = {UNKNOWN_PARTITION}},
+    {"finalize unknown partition", HvCallFinalizePartition, HV_STATUS_INVALID_PARTITION_ID,
+     .input = {UNKNOWN_PARTITION}},
     {"delete unknown partition", HvCallDeletePartition, HV_STATUS_INVALID_PARTITION_ID, .input = {UNKNOWN_PARTITION}},
     {"delete active partition", HvCallDeletePartition, HV_STATUS_INVALID_PARTITION_STATE, .input = {CHILD}},
     {"initialize twice", HvCallInitializePartition, HV_STATUS_INVALID_PARTITION_STATE, .input = {CHILD}},
@@ -88,7 +90,8 @@ static const struct bad_call bad_calls[] = {
     {"registers of unknown VP", HvCallGetVpRegisters, HV_STATUS_INVALID_VP_INDEX, .reps = 1,
      .input = {CHILD, UNKNOWN_VP, HvX64RegisterRip}},
     {"unknown register", HvCallGetVpRegisters, HV_STATUS_INVALID_PARAMETER, .reps = 1, .input = {CHILD, 0, 0x00FFFFF0}},
-    {"translate for unknown VP", HvCallTranslateVirtualAddress, HV_STATUS_INVALID_VP_INDEX, .input = {CHILD, UNKNOWN_VP}},
+    {"translate for unknown VP", HvCallTranslateVirtualAddress, HV_STATUS_INVALID_VP_INDEX,
+     .input = {CHILD, UNKNOWN_VP}},
     {"dispatch in unknown partition", HvCallDispatchVp, HV_STATUS_INVALID_PARTITION_ID, .input = {UNKNOWN_PARTITION}},
     {"dispatch unknown VP", HvCallDispatchVp, HV_STATUS_INVALID_VP_INDEX, .input = {CHILD, UNKNOWN_VP}},
     {"dispatch with unknown flags", HvCallDispatchVp, HV_STATUS_INVALID_PARAMETER,
@@ -113,8 +116,8 @@ static uint64_t make_call(const struct bad_call *call, uint64_t child)
     uint64_t *page = cpu_this()->hypercall_input;
     uint64_t input = (uint64_t)page;
     uint64_t output = (uint64_t)cpu_this()->hypercall_output;
-    uint64_t control = hv_hypercall_control(call->code, call->header_qwords, call->reps, call->rep_start) |
-                       call->control_bits;
+    uint64_t control =
+        hv_hypercall_control(call->code, call->header_qwords, call->reps, call->rep_start) | call->control_bits;
 
     memset(page, 0, PAGE_SIZE);
     for (uint32_t i = 0; i < INPUT_QWORDS; i++) {
@@ -153,8 +156,8 @@ bool selftest_hypercall_errors(void)
         hv_status_t status = hv_hypercall_result_status(make_call(call, vm.deposit.partition_id));
 
         if (status != call->status) {
-            has_passed = selftest_report("hypercall-errors", "%s: status %#x, expected %#x", call->name, status,
-                                         call->status);
+            has_passed =
+                selftest_report("hypercall-errors", "%s: status %#x, expected %#x", call->name, status, call->status);
         }
     }
     has_passed &= vm_destroy_partition(&vm);

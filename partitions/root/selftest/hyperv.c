@@ -9,12 +9,12 @@
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/selftest/selftest.h"
 
-#define TEST_SINT 3u
-#define TEST_PORT 0x77u
-#define TEST_EVENT_PORT 0x78u
-#define TEST_FLAG 5u
+#define TEST_SINT         3u
+#define TEST_PORT         0x77u
+#define TEST_EVENT_PORT   0x78u
+#define TEST_FLAG         5u
 #define TEST_MESSAGE_TYPE 0x123u
-#define CLOCK_SAMPLES 10000u
+#define CLOCK_SAMPLES     10000u
 
 static uint32_t interrupt_count; /* atomic */
 
@@ -61,16 +61,16 @@ static bool test_one_shot(void)
     uint64_t deadline = clock_now() + 5 * CLOCK_100NS_PER_MS;
 
     interrupt_count = 0;
-    wrmsr(HV_X64_MSR_STIMER1_CONFIG, HV_STIMER_AUTO_ENABLE | HV_STIMER_DIRECT_MODE |
-                                         (uint64_t)TRAP_VECTOR_TEST_TIMER << HV_STIMER_VECTOR_SHIFT);
+    wrmsr(HV_X64_MSR_STIMER1_CONFIG,
+          HV_STIMER_AUTO_ENABLE | HV_STIMER_DIRECT_MODE | (uint64_t)TRAP_VECTOR_TEST_TIMER << HV_STIMER_VECTOR_SHIFT);
     wrmsr(HV_X64_MSR_STIMER1_COUNT, deadline);
 
     bool has_come = selftest_wait(&interrupt_count, 1);
     uint64_t now = clock_now();
     bool is_enabled = (rdmsr(HV_X64_MSR_STIMER1_CONFIG) & HV_STIMER_ENABLED) != 0;
 
-    return selftest_report("stimer-one-shot", has_come && now >= deadline && !is_enabled ? NULL
-                                                                                         : "came %d, early by %lld, enabled %d",
+    return selftest_report("stimer-one-shot",
+                           has_come && now >= deadline && !is_enabled ? NULL : "came %d, early by %lld, enabled %d",
                            has_come, (long long)(deadline - now), is_enabled);
 }
 
@@ -116,7 +116,8 @@ static bool test_timer_message(void)
                            type == HvMessageTypeTimerExpired && payload.timer_index == 2 &&
                                    payload.expiration_time == deadline && payload.delivery_time >= deadline
                                ? NULL
-                               : "type %#x, timer %u", type, payload.timer_index);
+                               : "type %#x, timer %u",
+                           type, payload.timer_index);
 }
 
 static hv_status_t create_port(uint32_t id, uint32_t type)
@@ -179,7 +180,8 @@ static bool test_post_message(void)
                                message.header.message_type);
     }
     status = delete_port(TEST_PORT);
-    return selftest_report("synic-message", status == HV_STATUS_SUCCESS ? NULL : "deleting the port: status %#x", status);
+    return selftest_report("synic-message", status == HV_STATUS_SUCCESS ? NULL : "deleting the port: status %#x",
+                           status);
 }
 
 static bool test_signal_event(void)

@@ -10,14 +10,15 @@
 #include "partitions/root/kernel/vm.h"
 
 #define LIFECYCLE_ROUNDS 100u
-#define LIFECYCLE_VPS 2u
-#define CHILD_MEMORY MIB(16)
-#define LOG_PAGES 4096u
-#define GIVEN_PER_CPU 6u
+#define LIFECYCLE_VPS    2u
+#define CHILD_MEMORY     MIB(16)
+#define LOG_PAGES        4096u
+#define GIVEN_PER_CPU    6u
 
 /* Pages that the hypervisor shows to the root on purpose, by processor. */
-static const uint32_t given_msrs[GIVEN_PER_CPU] = {HV_X64_MSR_HYPERCALL, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_SIMP,
-                                                   HV_X64_MSR_SIEFP, HV_X64_MSR_SIRBP, HV_X64_MSR_VP_ASSIST_PAGE};
+static const uint32_t given_msrs[GIVEN_PER_CPU] = {HV_X64_MSR_HYPERCALL, HV_X64_MSR_REFERENCE_TSC,
+                                                   HV_X64_MSR_SIMP,      HV_X64_MSR_SIEFP,
+                                                   HV_X64_MSR_SIRBP,     HV_X64_MSR_VP_ASSIST_PAGE};
 static uint64_t given[KERNEL_CPU_MAX][GIVEN_PER_CPU];
 static uint32_t noted_count; /* atomic */
 
@@ -105,7 +106,8 @@ static bool test_hypercall_page(void)
     uint8_t value = 0;
 
     return selftest_report("isolation-hypercall-page", probe_read(page, &value) == 0 && probe_write(page, value) != 0
-                                                           ? NULL : "it is not readable, or it can be written");
+                                                           ? NULL
+                                                           : "it is not readable, or it can be written");
 }
 
 static bool test_deposited(void)
@@ -168,8 +170,8 @@ static const volatile struct hv_stats_page *map_hypervisor_stats(void)
 {
     struct hv_input_stats_page input = {.object_type = HvStatsObjectHypervisor};
     struct hv_output_map_stats_page output;
-    hv_status_t status = hypercall(&root_deposit, HvCallMapStatsPage, NULL, &input, sizeof(input), &output,
-                                   sizeof(output));
+    hv_status_t status =
+        hypercall(&root_deposit, HvCallMapStatsPage, NULL, &input, sizeof(input), &output, sizeof(output));
 
     return status == HV_STATUS_SUCCESS ? (const volatile struct hv_stats_page *)(output.map_location << PAGE_SHIFT)
                                        : NULL;
@@ -206,8 +208,10 @@ bool selftest_lifecycle(void)
                                    (unsigned long long)counters[i], (unsigned long long)stats->counters[i]);
         }
     }
-    return selftest_report("lifecycle", free_pages == memory_free_pages() && root_pages == root_deposit.deposited_count
-                                            ? NULL : "free pages %llu, now %llu; root's deposit %llu, now %llu",
+    return selftest_report("lifecycle",
+                           free_pages == memory_free_pages() && root_pages == root_deposit.deposited_count
+                               ? NULL
+                               : "free pages %llu, now %llu; root's deposit %llu, now %llu",
                            (unsigned long long)free_pages, (unsigned long long)memory_free_pages(),
                            (unsigned long long)root_pages, (unsigned long long)root_deposit.deposited_count);
 }

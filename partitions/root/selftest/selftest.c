@@ -11,19 +11,19 @@
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/memory.h"
 
-#define WAIT_100NS (10000 * CLOCK_100NS_PER_MS)
-#define TOUCH_STEP KIB(64)
-#define PERIODS 50u /* of a millisecond each */
-#define APIC_DIVIDE_BY_1 0xBu
-#define APIC_LVT_PERIODIC 0x20000u
-#define APIC_LVT_MASKED 0x10000u
-#define UART_PORT 0x3F8u
+#define WAIT_100NS         (10000 * CLOCK_100NS_PER_MS)
+#define TOUCH_STEP         KIB(64)
+#define PERIODS            50u /* of a millisecond each */
+#define APIC_DIVIDE_BY_1   0xBu
+#define APIC_LVT_PERIODIC  0x20000u
+#define APIC_LVT_MASKED    0x10000u
+#define UART_PORT          0x3F8u
 #define UART_MODEM_CONTROL (UART_PORT + 4)
-#define UART_LINE_STATUS (UART_PORT + 5)
-#define UART_IDLE 0x40u
-#define UART_RECEIVED 0x01u
-#define UART_LOOPBACK 0x1Bu
-#define UART_NORMAL 0x0Bu
+#define UART_LINE_STATUS   (UART_PORT + 5)
+#define UART_IDLE          0x40u
+#define UART_RECEIVED      0x01u
+#define UART_LOOPBACK      0x1Bu
+#define UART_NORMAL        0x0Bu
 
 /* One group of tests. */
 struct group {
@@ -154,8 +154,9 @@ bool selftest_interrupts(void)
 
         bool is_answered = selftest_wait(&interrupt_count, 1);
 
-        has_passed &= selftest_report("interrupts-other", is_answered && answer_count == 1 ? NULL : "processor %u: %u there, %u back",
-                                      i, answer_count, interrupt_count);
+        has_passed &= selftest_report("interrupts-other",
+                                      is_answered && answer_count == 1 ? NULL : "processor %u: %u there, %u back", i,
+                                      answer_count, interrupt_count);
     }
     return has_passed;
 }
@@ -166,7 +167,8 @@ bool selftest_check_period(const char *name, const uint32_t *counter, uint64_t s
     bool has_come = selftest_wait(counter, PERIODS);
     uint64_t elapsed = clock_now() - start_100ns;
 
-    return selftest_report(name, has_come && elapsed >= (PERIODS - 1) * CLOCK_100NS_PER_MS ? NULL : "%u in %llu x 100 ns",
+    return selftest_report(name,
+                           has_come && elapsed >= (PERIODS - 1) * CLOCK_100NS_PER_MS ? NULL : "%u in %llu x 100 ns",
                            *counter, (unsigned long long)elapsed);
 }
 

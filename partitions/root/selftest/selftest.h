@@ -9,7 +9,8 @@
 
 #include "hv/lib/compiler.h"
 
-/* Runs the test group of this name, or "all"; results are progress lines. True: everything passed. Called by minroot. */
+/* Runs the test group of this name, or "all"; results are progress lines. True: everything passed. Called by minroot.
+ */
 MUST_CHECK bool selftest_run(const char *name);
 
 /* Prints "PASS name", or "FAIL name: why" if the format is not null; returns true for PASS. */
