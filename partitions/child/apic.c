@@ -31,9 +31,7 @@ static void on_low(void)
     isr_seen = guest_apic_read(X86_MSR_X2APIC_ISR0 + VECTOR_LOW / 32);
     /* A higher one gets through while this one is in service, an equal one does not. */
     guest_apic_send(guest_apic_id(), ICR_FIXED | VECTOR_HIGH);
-    irq_enable();
-    __asm__ volatile("nop; nop");
-    irq_disable();
+    irq_window();
     high_inside_low = high_count;
     guest_apic_eoi();
 }
@@ -82,9 +80,7 @@ static void check_timer(void)
 static void check_priorities(void)
 {
     guest_apic_send(guest_apic_id(), ICR_FIXED | VECTOR_LOW);
-    irq_enable();
-    __asm__ volatile("nop; nop");
-    irq_disable();
+    irq_window();
     guest_check(low_count == 1 && high_count == 1 && high_inside_low == 1, "nesting", "low %u, high %u, inside %u",
                 low_count, high_count, high_inside_low);
     guest_check((isr_seen & 1u << VECTOR_LOW % 32) != 0, "isr", "%#x", isr_seen);
@@ -92,17 +88,13 @@ static void check_priorities(void)
     /* With the task priority at its class it waits in the IRR. */
     guest_apic_write(X86_MSR_X2APIC_TPR, 0x50);
     guest_apic_send(guest_apic_id(), ICR_FIXED | VECTOR_LOW);
-    irq_enable();
-    __asm__ volatile("nop; nop");
-    irq_disable();
+    irq_window();
 
     uint32_t irr = guest_apic_read(X86_MSR_X2APIC_IRR0 + VECTOR_LOW / 32);
 
     guest_check(low_count == 1 && (irr & 1u << VECTOR_LOW % 32) != 0, "tpr-holds", "low %u, IRR %#x", low_count, irr);
     __asm__ volatile("mov %0, %%cr8" : : "r"(UINT64_C(0)));
-    irq_enable();
-    __asm__ volatile("nop; nop");
-    irq_disable();
+    irq_window();
     guest_check(low_count == 2 && guest_apic_read(X86_MSR_X2APIC_TPR) == 0, "cr8-releases", "low %u, TPR %#x",
                 low_count, guest_apic_read(X86_MSR_X2APIC_TPR));
 }
@@ -121,9 +113,7 @@ uint8_t guest_main(void)
     guest_check(nmi_count == 1, "nmi", "%u came", nmi_count);
     if (guest_apic_is_x2()) {
         wrmsr(X86_MSR_X2APIC_SELF_IPI, VECTOR_HIGH);
-        irq_enable();
-        __asm__ volatile("nop; nop");
-        irq_disable();
+        irq_window();
         guest_check(high_count == 3, "self-ipi-register", "high %u", high_count);
         guest_check(guest_try_wrmsr(X86_MSR_X2APIC_EOI, 1) == GUEST_FAULT(X86_VECTOR_GP), "eoi-nonzero", "no #GP");
         guest_check(guest_try_wrmsr(X86_MSR_X2APIC_VERSION, 0) == GUEST_FAULT(X86_VECTOR_GP), "read-only-register",

@@ -34,9 +34,7 @@ static bool wait_for(const volatile uint32_t *count, uint32_t wanted)
     uint64_t start = guest_clock();
 
     while (*count < wanted && guest_clock() - start < LIMIT) {
-        irq_enable();
-        cpu_relax();
-        irq_disable();
+        irq_window();
     }
     return *count >= wanted;
 }

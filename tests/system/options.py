@@ -8,6 +8,7 @@ from pathlib import Path
 
 import guestfiles
 from common import TOP, Failure
+from machine import Module
 
 VPS_MAX = 64
 CHILDREN_MAX = 16
@@ -18,6 +19,7 @@ MEMORY_MAX_MIB = 64 * 1024
 APPEND_MAX = 1024
 TIMEOUT_DEFAULT_S = 600
 NONE = "none"
+DEFAULT = "default"
 
 # panic=-1: a guest that panics restarts at once, which ends it here, instead of standing still until the timeout.
 CHILD_COMMAND_LINE = "console=ttyS0 quiet panic=-1"
@@ -63,9 +65,10 @@ def add_machine_options(parser):
                        help=f"virtual processors of each (default 2, at most {VPS_MAX})")
     group.add_argument("--memory", default="256M", metavar="SIZE",
                        help=f"memory of each, like 256M or 1G (default 256M, at least {MEMORY_MIN_MIB}M)")
-    group.add_argument("--kernel", metavar="FILE",
-                       help="what they boot: a bzImage, an ELF with a PVH entry or a Multiboot1 kernel (default: "
-                            "Debian's own kernel)")
+    group.add_argument("--kernel", metavar="FILE", action="append",
+                       help="what they boot: a bzImage, an ELF with a PVH entry or a Multiboot1 kernel ('default', and "
+                            "without this option: Debian's own kernel); given again for child 1, 2 and so on, the last "
+                            "one serves all that follow")
     group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox; 'none': without)")
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
@@ -134,7 +137,10 @@ def check(options):
         raise Failure(f"--memory: {options.memory}M is too much, the most is {MEMORY_MAX_MIB}M")
     if options.memory % MEMORY_STEP_MIB != 0:
         raise Failure(f"--memory: {options.memory}M is not a multiple of {MEMORY_STEP_MIB}M")
-    options.kernel = readable("--kernel", options.kernel) if options.kernel is not None else None
+    options.kernel = [guestfiles.KERNEL if file == DEFAULT else readable("--kernel", file)
+                      for file in options.kernel or [DEFAULT]]
+    if len(options.kernel) > options.children:
+        raise Failure(f"--kernel: given {len(options.kernel)} times for --children {options.children}")
     printable("--append", options.append, APPEND_MAX)
     printable("--hv-append", options.hv_append, APPEND_MAX)
     printable("--root-append", options.root_append, APPEND_MAX)
@@ -165,7 +171,7 @@ def check_emulator(options):
 
 def needs_default_guest(options):
     """True if Debian's kernel or our initramfs is wanted."""
-    return options.kernel is None or options.initrd is None
+    return guestfiles.KERNEL in options.kernel or options.initrd is None
 
 
 def is_framed(options):
@@ -181,9 +187,10 @@ def root_command_line(options):
     return " ".join(word for word in words if word)
 
 
-def kernel_file(options):
-    """The file that the children boot."""
-    return options.kernel or guestfiles.KERNEL
+def kernel_modules(options):
+    """The files that the children boot, as minroot looks for them: kernel0, kernel1 ..., and kernel for the rest."""
+    names = [f"kernel{index}" for index in range(len(options.kernel) - 1)] + ["kernel"]
+    return [Module("vmlinuz" if name == "kernel" else name, file, name) for name, file in zip(names, options.kernel)]
 
 
 def initrd_file(options):

@@ -324,7 +324,7 @@ def verdict(reason, output, folder, options, emulator_status):
 def modules_for(options, folder):
     """The boot modules: minroot, the kernel, the initrd."""
     modules = [machine.Module("minroot.elf", building.MINROOT, machine_options.root_command_line(options)),
-               machine.Module("vmlinuz", machine_options.kernel_file(options), "kernel")]
+               *machine_options.kernel_modules(options)]
     base = machine_options.initrd_file(options)
     if base is not None:
         if options.command is not None:

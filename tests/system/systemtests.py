@@ -24,8 +24,8 @@ POLL_SECONDS = 0.1
 SETTINGS = {
     "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
              "ends", "status"},
-    "run": {"args", "lps", "expect", "stdout", "stderr", "hv", "forbid", "status"},
-    "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "forbid", "status"},
+    "run": {"args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
+    "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
     "direct": {"kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
     "nested": {"args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
 }
@@ -152,6 +152,7 @@ def run_driver(section, folder, arguments):
         if not same:
             raise Broken(f"stdout is {out!r}, expected {wanted!r}")
     for setting, what, text in (("expect", "console of child 0", text_of(folder / "child0.log")),
+                                ("sibling", "console of child 1", text_of(folder / "child1.log")),
                                 ("stderr", "stderr", err), ("hv", "hypervisor log", text_of(folder / "hv.log"))):
         verify(what, text, compiled(setting, fill(section.get(setting, ""))), forbid)
 

@@ -162,6 +162,14 @@ static inline void irq_disable(void)
     __asm__ volatile("cli" : : : "memory");
 }
 
+/*
+ * Lets pending interrupts in. Not with PAUSE in between: QEMU's software CPU carries the interrupt shadow of STI over it.
+ */
+static inline void irq_window(void)
+{
+    __asm__ volatile("sti; nop; nop; cli" : : : "memory");
+}
+
 /* Interrupts on, wait for one, interrupts off. */
 static inline void irq_wait(void)
 {
