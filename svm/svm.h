@@ -23,6 +23,7 @@ struct svm_vp {
     uint64_t asid_epoch;      /* [V] epoch of that ASID on last_cpu */
     uint64_t tsc_aux;         /* [V] while not loaded */
     bool needs_check;         /* [V] state was set from outside: vmcb_check() before the next entry */
+    bool injects_interrupt;   /* [V] this entry delivers an interrupt as a virtual one */
     bool awaits_iret;         /* [V] IRET of an NMI handler seen, not completed */
     uint64_t iret_rip;        /* [V] where that IRET stands */
 };

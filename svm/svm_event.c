@@ -45,9 +45,22 @@ static void open_interrupt_window(struct vmcb *vmcb, uint8_t priority)
 
 static void close_interrupt_window(struct vmcb *vmcb)
 {
-    vmcb->interrupt_control &= ~VMCB_INT_IRQ;
+    vmcb->interrupt_control &= ~(VMCB_INT_IRQ | VMCB_INT_IGNORE_TPR);
     vmcb->intercept_misc1 &= ~VMCB_MISC1_VINTR;
     vmcb->intercept_cr_write &= (uint16_t)~VMCB_CR_WRITE_CR8;
+}
+
+/*
+ * External interrupts go in as virtual interrupts, not through EVENTINJ: QEMU's software CPU keeps the vector of an
+ * injected interrupt and may deliver it a second time, whatever the guest's interrupt flag says by then. Since the flag
+ * is set and there is no shadow, the processor takes it before the first instruction. APM vol. 2, Virtual Interrupts.
+ */
+static void inject_interrupt(struct vmcb *vmcb, uint32_t vector)
+{
+    uint64_t control = vmcb->interrupt_control & ~(VMCB_INT_PRIORITY_MASK | VMCB_INT_VECTOR_MASK);
+
+    vmcb->interrupt_control =
+        control | VMCB_INT_IRQ | VMCB_INT_IGNORE_TPR | ((uint64_t)vector << VMCB_INT_VECTOR_SHIFT);
 }
 
 void svm_prepare_events(struct vp *vp)
@@ -55,22 +68,33 @@ void svm_prepare_events(struct vp *vp)
     struct svm_vp *own = svm_of(vp);
     struct vmcb *vmcb = own->vmcb;
     struct vp_event event = vp_next_event(vp);
+    uint32_t type = hv_pending_interruption_type(event.interruption);
+    uint32_t vector = hv_pending_interruption_vector(event.interruption);
 
     vmcb->event_injection = 0;
-    if (event.inject) {
+    own->injects_interrupt = false;
+    close_interrupt_window(vmcb);
+    if (event.inject && type == HV_X64_PENDING_INTERRUPT && (vp->regs.rflags & X86_RFLAGS_IF) &&
+        !vp->interrupt_shadow) {
+        inject_interrupt(vmcb, vector);
+        own->injects_interrupt = true;
+    } else if (event.inject) {
         vmcb->event_injection = event_from_interruption(event.interruption);
-        vp->pending_interruption = 0;
-        if (hv_pending_interruption_type(event.interruption) == HV_X64_PENDING_NMI) {
+        if (type == HV_X64_PENDING_NMI) {
             vp->nmi_masked = true;
             vmcb->intercept_misc1 |= VMCB_MISC1_IRET;
         }
-        trace(TRACE_INJECT, vp->trace_id, hv_pending_interruption_vector(event.interruption),
-              hv_pending_interruption_type(event.interruption));
     }
-    close_interrupt_window(vmcb);
-    if (event.want_interrupt_window && event.window_priority > apic_tpr(vp) >> 4) {
+    if (!event.want_interrupt_window) {
+        return;
+    }
+    if (own->injects_interrupt) {
+        /* There is one virtual interrupt; the next one's turn is at the EOI, which exits, or at the end of the handler.
+         */
+        vmcb->intercept_misc1 |= VMCB_MISC1_IRET;
+    } else if (event.window_priority > apic_tpr(vp) >> 4) {
         open_interrupt_window(vmcb, event.window_priority);
-    } else if (event.want_interrupt_window) {
+    } else {
         /* The task priority holds it back: what ends that is the next write to CR8, or an APIC access, which exits
          * anyway. */
         vmcb->intercept_cr_write |= VMCB_CR_WRITE_CR8;
@@ -82,6 +106,12 @@ void svm_collect_events(struct vp *vp)
     struct svm_vp *own = svm_of(vp);
     uint64_t info = own->vmcb->exit_interrupt_info;
 
+    if (own->injects_interrupt && (own->vmcb->interrupt_control & VMCB_INT_IRQ) && !(info & VMCB_EVENT_VALID)) {
+        /* Guest mode ended before the processor took it. */
+        vp->pending_interruption = hv_pending_interruption(
+            HV_X64_PENDING_INTERRUPT,
+            (uint32_t)((own->vmcb->interrupt_control & VMCB_INT_VECTOR_MASK) >> VMCB_INT_VECTOR_SHIFT));
+    }
     /* The mask of an NMI handler ends when its IRET has completed, which is known once RIP has moved on. */
     if (own->awaits_iret && vp->regs.rip != own->iret_rip) {
         own->awaits_iret = false;

@@ -22,7 +22,8 @@
 
 #define POOL_BYTES_BASE         MIB(8)
 #define POOL_BYTES_PER_CPU      KIB(512)
-/* Second-level tables for all RAM in 4 KiB pages, and our own: 1/512 and what is above that, and 2 bytes a page of owners. */
+/* Second-level tables for all RAM in 4 KiB pages, and our own: 1/512 and what is above that, and 2 bytes a page
+ * (owners). */
 #define TABLE_SHARE             400
 #define RESERVED_BYTES_MIN      MIB(4)
 /* What a root can start in at all; a larger demand is the root image's to state. */

@@ -163,7 +163,8 @@ static inline void irq_disable(void)
 }
 
 /*
- * Lets pending interrupts in. Not with PAUSE in between: QEMU's software CPU carries the interrupt shadow of STI over it.
+ * Lets pending interrupts in. Not with PAUSE in between: QEMU's software CPU carries the interrupt shadow of STI over
+ * it.
  */
 static inline void irq_window(void)
 {

@@ -131,7 +131,7 @@ static bool test_deposited(void)
         bool is_shared = false;
 
         for (uint32_t vp = 0; vp < vm.vp_count; vp++) {
-            is_shared |= (uint64_t)vm.vps[vp].intercept == page;
+            is_shared |= (uint64_t)vm.vps[vp].intercept == page || (uint64_t)vm.vps[vp].registers == page;
         }
         if (!is_shared && memory_map(page, PAGE_SIZE, MEMORY_EXECUTABLE)) {
             what = probe_page(page);
