@@ -19,7 +19,7 @@ from checks import Broken
 from common import BUILD, OUT, TOP, Failure, build_lock, say, tail
 
 CONFIGURATION = Path(os.environ.get("PARTITA_TESTS") or Path(__file__).with_name("tests.cfg"))
-SLOTS = 2
+AT_A_TIME = 2
 PROGRAM_TIMEOUT_S = 300
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
@@ -27,13 +27,12 @@ SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tes
 
 
 class Test:
-    """One test: name, group, how many of the machine's slots it takes, and what it does with a folder of its own."""
+    """One test: name, group, and what it does with a folder of its own."""
 
-    def __init__(self, name, group, action, slots=1, is_slow=False, backend="any", repeat=1):
+    def __init__(self, name, group, action, is_slow=False, backend="any", repeat=1):
         self.name = name
         self.group = group
         self.action = action
-        self.slots = min(slots, SLOTS)
         self.is_slow = is_slow
         self.backend = backend
         self.repeat = repeat
@@ -119,8 +118,8 @@ def system_tests(path=None):
             default_backend = "any" if kind in ("boot", "direct") else "svm"
             found.append(Test(name, section.get("group", kind),
                               lambda folder, section=section, kind=kind: systemtests.KINDS[kind](section, folder),
-                              section.getint("lps", 1), section.getboolean("slow", False),
-                              section.get("backend", default_backend), section.getint("repeat", 1)))
+                              section.getboolean("slow", False), section.get("backend", default_backend),
+                              section.getint("repeat", 1)))
     except (configparser.Error, ValueError) as error:
         raise Failure(f"{path.name}: {' '.join(str(error).split())}") from error
     return found
@@ -149,13 +148,11 @@ def select(tests, names, cpu=None, guest=None, slow=False):
 
 
 class Runner:
-    """Runs tests side by side, as far as the slots of the machine allow; the lines come as tests finish."""
+    """Runs tests side by side; the lines come as tests finish."""
 
-    def __init__(self, tests, slots=SLOTS):
-        self.waiting = list(tests)
-        self.free = slots
-        self.finished = []
-        self.condition = threading.Condition()
+    def __init__(self, tests):
+        self.tests = tests
+        self.printing = threading.Lock()
 
     def report(self, test):
         """One line for a test, and what helps when it failed."""
@@ -175,30 +172,22 @@ class Runner:
                     print(f"          {line}")
         sys.stdout.flush()
 
-    def work(self, test):
-        """A thread's life: one test."""
-        test.run()
-        with self.condition:
-            self.finished.append(test)
-            self.free += test.slots
-            self.report(test)
-            self.condition.notify()
+    def work(self, waiting):
+        """A thread's life: one test after the other."""
+        for test in waiting:
+            test.run()
+            with self.printing:
+                self.report(test)
 
     def run(self):
         """Until all are done."""
-        threads = []
-        while self.waiting:
-            with self.condition:
-                # In order, so that a test that needs the whole machine is not overtaken for ever.
-                self.condition.wait_for(lambda: self.free >= self.waiting[0].slots)
-                test = self.waiting.pop(0)
-                self.free -= test.slots
-            thread = threading.Thread(target=self.work, args=(test,), daemon=True)
+        waiting = iter(self.tests)
+        threads = [threading.Thread(target=self.work, args=(waiting,), daemon=True) for _ in range(AT_A_TIME)]
+        for thread in threads:
             thread.start()
-            threads.append(thread)
         for thread in threads:
             thread.join()
-        return self.finished
+        return self.tests
 
 
 def prepare(tests):
