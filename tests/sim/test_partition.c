@@ -13,8 +13,10 @@
 #include "hv/partition/page_owner.h"
 #include "tests/sim/sim.h"
 
-#define CHILD_PAGES 300
-#define ROUNDS      100
+#define CHILD_PAGES    300
+#define ROUNDS         100
+/* What an idle child may take beside second-level tables and VPs. */
+#define IDLE_BYTES_MAX (64 * 1024)
 
 static int start(void **state)
 {
@@ -318,6 +320,18 @@ static void test_withdraw_gives_back_exactly_what_was_deposited(void **state)
                      hv_hypercall_result(HV_STATUS_INVALID_PARTITION_ID, 0));
 }
 
+static void test_an_idle_child_takes_little(void **state)
+{
+    uint64_t id = sim_create_child(CHILD_PAGES);
+    /* Its own page comes from the root's deposit; the top second-level table is counted here too. */
+    uint64_t taken = 1 + CHILD_PAGES - part_page_count(sim_partition(id));
+
+    (void)state;
+    print_message("an idle child without VPs takes %u KiB\n", (unsigned)(taken * PAGE_SIZE / 1024));
+    assert_in_range(taken * PAGE_SIZE, PAGE_SIZE, IDLE_BYTES_MAX);
+    assert_int_equal(sim_destroy_child(id), CHILD_PAGES);
+}
+
 static void test_hundred_rounds_lose_no_page(void **state)
 {
     uint64_t pool = 0;
@@ -387,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_page_mapped_into_a_child_cannot_be_deposited, start, stop),
         cmocka_unit_test_setup_teardown(test_a_withdrawn_page_is_zero_and_the_roots, start, stop),
         cmocka_unit_test_setup_teardown(test_withdraw_gives_back_exactly_what_was_deposited, start, stop),
+        cmocka_unit_test_setup_teardown(test_an_idle_child_takes_little, start, stop),
         cmocka_unit_test_setup_teardown(test_hundred_rounds_lose_no_page, start, stop),
         cmocka_unit_test_setup_teardown(test_deleting_without_withdrawing_leaves_the_pages_with_the_root, start, stop),
         cmocka_unit_test_setup_teardown(test_every_root_page_can_be_split, start, stop),
