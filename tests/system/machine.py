@@ -90,8 +90,8 @@ def emulator():
 
 
 def software():
-    """QEMU's own CPU: has AMD-V with nested paging. All processors share one host thread, because on several they damage
-    each other (docs/testing.md, Several processors in QEMU)."""
+    """QEMU's own CPU: has AMD-V with nested paging. All processors share one host thread, because on several they
+    damage each other (docs/testing.md, Several processors in QEMU)."""
     return Accelerator(["-accel", "tcg,thread=single"], "max", "QEMU's software CPU")
 
 
