@@ -96,7 +96,7 @@ static enum exit_action svm_step(struct vp *vp, struct cpu *cpu)
     store_registers(vp, vmcb);
     vp->exit_count++;
     svm_collect_events(vp);
-    if (vmcb->exit_code == VMCB_EXIT_INVALID) {
+    if ((uint32_t)vmcb->exit_code == VMCB_EXIT_INVALID) {
         return refuse_entry(vp);
     }
     return svm_handle_exit(vp);

@@ -182,7 +182,8 @@ enum vmcb_exit {
     VMCB_EXIT_NPF = 0x400,
 };
 
-#define VMCB_EXIT_INVALID UINT64_MAX
+/* The processor writes -1 in 64 bits, KVM as an outer hypervisor in the low 32 only: compare those. */
+#define VMCB_EXIT_INVALID UINT32_MAX
 
 /* EXITINFO1 of VMCB_EXIT_IOIO. */
 #define VMCB_IO_IN         (1u << 0)

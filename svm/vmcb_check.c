@@ -84,7 +84,8 @@ static bool vmrun_not_intercepted(const struct vmcb *v)
 
 static bool asid_zero(const struct vmcb *v)
 {
-    return v->asid == 0 && v->exit_code == VMCB_EXIT_INVALID; /* it is chosen after the check before an entry */
+    return v->asid == 0 &&
+           (uint32_t)v->exit_code == VMCB_EXIT_INVALID; /* it is chosen after the check before an entry */
 }
 
 static bool paging_without_pe(const struct vmcb *v)
