@@ -82,10 +82,10 @@ static bool vmrun_not_intercepted(const struct vmcb *v)
     return !(v->intercept_misc2 & VMCB_MISC2_VMRUN);
 }
 
+/* It is chosen after the check before an entry, so it counts only once an entry was refused. */
 static bool asid_zero(const struct vmcb *v)
 {
-    return v->asid == 0 &&
-           (uint32_t)v->exit_code == VMCB_EXIT_INVALID; /* it is chosen after the check before an entry */
+    return v->asid == 0 && (uint32_t)v->exit_code == VMCB_EXIT_INVALID;
 }
 
 static bool paging_without_pe(const struct vmcb *v)

@@ -152,6 +152,7 @@ class Runner:
 
     def __init__(self, tests):
         self.tests = tests
+        self.finished = []
         self.printing = threading.Lock()
 
     def report(self, test):
@@ -177,6 +178,7 @@ class Runner:
         for test in waiting:
             test.run()
             with self.printing:
+                self.finished.append(test)
                 self.report(test)
 
     def run(self):
@@ -187,7 +189,7 @@ class Runner:
             thread.start()
         for thread in threads:
             thread.join()
-        return self.tests
+        return self.finished
 
 
 def prepare(tests):
@@ -230,4 +232,4 @@ def main(arguments):
     for test in failed:
         print(f"failed: {test.name}: {test.problem}")
     print(f"{len(finished) - len(failed)} passed, {len(failed)} failed", flush=True)
-    return 1 if failed or not finished else 0
+    return 1 if failed or len(finished) != len(tests) else 0
