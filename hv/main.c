@@ -5,6 +5,7 @@
 #include "hv/boot/start.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/cpu_init.h"
+#include "hv/cpu/mtrr.h"
 #include "hv/debug/debug.h"
 #include "hv/debug/log.h"
 #include "hv/debug/provoke.h"
@@ -56,7 +57,8 @@ static const struct start_step steps[] = {
     {"log", log_init},
     {"boot loader", start_loader},
     {"machine", cpu_log_machine},
-    {"ACPI", acpi_init}, /* before the memory: it says how many processors there are */
+    {"memory types", mtrr_init}, /* before the root partition is mapped by them */
+    {"ACPI", acpi_init},         /* before the memory: it says how many processors there are */
     {"memory", mem_init},
     {"trace", start_trace},
     {"8259s", pic_disable},

@@ -3,6 +3,7 @@
 
 #include "hv/boot/acpi.h"
 #include "hv/boot/boot.h"
+#include "hv/cpu/mtrr.h"
 #include "hv/debug/debug.h"
 #include "hv/lib/range.h"
 #include "hv/mem/mem.h"
@@ -11,7 +12,8 @@
 #include "hv/partition/partition.h"
 
 /*
- * The root's GPA space: the machine at its own addresses, in the largest pages that fit. Not here: pages that leave it
+ * The root's GPA space: the machine at its own addresses, in the largest pages that fit and have one memory type (an
+ * entry of some backends carries the type). Not here: pages that leave it
  * and come back (deposit.c), what lies in it (root_image.c).
  */
 
@@ -31,6 +33,23 @@ static uint64_t window_bytes(void)
     return align_up_u64(max_u64(reach, mem_ram_end()), HUGE_PAGE_SIZE);
 }
 
+/* Tables below pages that would hold more than one memory type; those of RAM are counted twice. */
+static uint64_t tables_for_types(uint64_t window)
+{
+    uint64_t count = 0;
+
+    for (uint64_t huge = 0; huge < window; huge += HUGE_PAGE_SIZE) {
+        if (mtrr_is_uniform(spa(huge), HUGE_PAGE_SIZE)) {
+            continue;
+        }
+        count++;
+        for (uint64_t large = huge; large < huge + HUGE_PAGE_SIZE; large += LARGE_PAGE_SIZE) {
+            count += mtrr_is_uniform(spa(large), LARGE_PAGE_SIZE) ? 0 : 1;
+        }
+    }
+    return count;
+}
+
 /* Tables to map the window, and all RAM in it at 4 KiB. */
 static uint64_t tables_needed(uint64_t window)
 {
@@ -38,7 +57,7 @@ static uint64_t tables_needed(uint64_t window)
     uint64_t middle = backend->gpa_format->has_1g_pages ? max_u64(ram, GIB(4)) : window;
 
     return 1 + align_up_u64(window, TOP_TABLE_REACH) / TOP_TABLE_REACH + middle / HUGE_PAGE_SIZE +
-           ram / LARGE_PAGE_SIZE + SPARE_TABLES;
+           ram / LARGE_PAGE_SIZE + tables_for_types(window) + SPARE_TABLES;
 }
 
 static uint64_t lapic_page(void)
@@ -54,15 +73,19 @@ static bool is_left_out(uint64_t address, uint64_t bytes)
            range_overlaps(address, bytes, lapic_page(), PAGE_SIZE);
 }
 
-/* The largest page that can begin at `address` and holds nothing that is left out; 4 KiB if even that one is. */
+/* A page of this size can begin at `address`: it holds nothing that is left out, and only one memory type. */
+static bool fits(uint64_t address, uint64_t bytes)
+{
+    return is_aligned_u64(address, bytes) && !is_left_out(address, bytes) && mtrr_is_uniform(spa(address), bytes);
+}
+
+/* The largest page that can begin at `address`; 4 KiB even where that one is left out. */
 static enum gpa_level best_level(uint64_t address)
 {
-    if (backend->gpa_format->has_1g_pages && is_aligned_u64(address, HUGE_PAGE_SIZE) &&
-        !is_left_out(address, HUGE_PAGE_SIZE)) {
+    if (backend->gpa_format->has_1g_pages && fits(address, HUGE_PAGE_SIZE)) {
         return GPA_LEVEL_1G;
     }
-    return is_aligned_u64(address, LARGE_PAGE_SIZE) && !is_left_out(address, LARGE_PAGE_SIZE) ? GPA_LEVEL_2M
-                                                                                              : GPA_LEVEL_4K;
+    return fits(address, LARGE_PAGE_SIZE) ? GPA_LEVEL_2M : GPA_LEVEL_4K;
 }
 
 static uint64_t level_size(enum gpa_level level)

@@ -45,6 +45,7 @@ uint64_t machine_reset(void)
     machine_reset_debug();
     machine_reset_cpus();
     machine_reset_locks();
+    machine_reset_mtrrs();
     machine_reset_time();
     machine_reset_boot();
     machine_reset_irq();

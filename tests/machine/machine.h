@@ -5,7 +5,7 @@
 /*
  * A machine for hosted programs: the functions of the machine's headers (hv/mem cpu irq time sync debug boot sched) on
  * plain memory and a clock that only moves when told. Several fake processors; a thread is one of them at a time.
- * Timers, locks and the parsers are the real ones.
+ * Timers, locks, memory types and the parsers are the real ones.
  *
  * RAM: system physical addresses from 0 to MACHINE_RAM_BYTES, ordinary memory, all of it type 1 in the memory map. The
  * top of it is the hypervisor's reserved range; its pages exist only while they are allocated, each as a block of its
@@ -18,6 +18,7 @@
 
 #include "hv/boot/acpi.h"
 #include "hv/boot/boot.h"
+#include "hv/cpu/mtrr.h"
 #include "hv/debug/trace.h"
 
 #define MACHINE_RAM_BYTES      (256ull << 20)
@@ -63,6 +64,9 @@ void machine_limit_pages(uint64_t count);
 struct boot_info *machine_boot_info(void);
 struct acpi_info *machine_acpi_info(void);
 void machine_set_command_line(const char *command_line);
+
+/* What the MTRRs hold; after machine_reset() there are none. */
+void machine_set_mtrrs(const struct mtrr_registers *registers);
 
 /* MSRs of the fake processors: unknown ones fault in msr_read_safe() and msr_write_safe(). */
 void machine_set_msr(uint32_t msr, uint64_t value);

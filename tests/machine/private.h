@@ -14,6 +14,7 @@ void machine_reset_boot(void);
 void machine_reset_irq(void);
 void machine_reset_debug(void);
 void machine_reset_locks(void);
+void machine_reset_mtrrs(void);
 
 /* Takes the fake timer hardware's setting. */
 void machine_timer_hardware_set(uint64_t deadline_tsc);

@@ -8,9 +8,11 @@
 #include <cmocka.h>
 
 #include "hv/cpu/cpu.h"
+#include "hv/lib/x86/x86_regs.h"
 #include "hv/mem/mem.h"
 #include "hv/partition/deposit.h"
 #include "hv/partition/page_owner.h"
+#include "hv/partition/root_memory.h"
 #include "tests/sim/sim.h"
 
 #define CHILD_PAGES    300
@@ -389,6 +391,52 @@ static void test_every_root_page_can_be_split(void **state)
     (void)sim_destroy_child(id);
 }
 
+static uint64_t mask_of(uint64_t bytes)
+{
+    return (~(bytes - 1) & 0x0000ffffffffffffull) | X86_MTRR_PHYSMASK_VALID;
+}
+
+static void test_no_root_page_has_two_memory_types(void **state)
+{
+    static struct partition root;
+    struct gpa_space *space = &root.space;
+    uint64_t device = GIB(515) + LARGE_PAGE_SIZE + PAGE_SIZE;
+    uint64_t whole_count = 0;
+    struct mtrr_registers registers = {
+        .capabilities = X86_MTRRCAP_FIXED | 2,
+        .default_type = X86_MTRR_DEF_TYPE_ENABLE | X86_MTRR_DEF_TYPE_FIXED_ENABLE | X86_MEMORY_TYPE_WB,
+        .base = {0xe0000000 | X86_MEMORY_TYPE_UC, device | X86_MEMORY_TYPE_UC},
+        .mask = {mask_of(MIB(512)), mask_of(PAGE_SIZE)},
+    };
+
+    (void)state;
+    for (uint32_t i = 0; i < MTRR_FIXED_COUNT; i++) {
+        registers.fixed[i] = i == 2 ? 0 : 0x0606060606060606ull; /* the VGA's memory is uncached */
+    }
+    machine_set_mtrrs(&registers);
+    memset(&root, 0, sizeof(root));
+    root.is_root = true;
+    root_memory_init(&root);
+    for (uint64_t at = 0; at < LARGE_PAGE_SIZE; at += PAGE_SIZE) {
+        assert_int_equal(gpa_lookup(space, gpa(at)).level, GPA_LEVEL_4K);
+    }
+    assert_int_equal(gpa_lookup(space, gpa(LARGE_PAGE_SIZE)).level, GPA_LEVEL_2M);
+    assert_int_equal(gpa_lookup(space, gpa(GIB(1))).level, GPA_LEVEL_1G);
+    assert_int_equal(gpa_lookup(space, gpa(GIB(3))).level, GPA_LEVEL_2M);
+    assert_int_equal(gpa_lookup(space, gpa(0xe0000000)).level, GPA_LEVEL_2M);
+    assert_int_equal(gpa_lookup(space, gpa(GIB(4))).level, GPA_LEVEL_1G);
+    assert_int_equal(gpa_lookup(space, gpa(device)).level, GPA_LEVEL_4K);
+    assert_int_equal(gpa_lookup(space, gpa(device)).address.value, device);
+    assert_int_equal(gpa_lookup(space, gpa(GIB(515))).level, GPA_LEVEL_2M);
+    assert_int_equal(gpa_lookup(space, gpa(GIB(516))).level, GPA_LEVEL_1G);
+
+    /* The splits were not taken from what RAM needs. */
+    for (uint64_t at = 0; at < MACHINE_RAM_BYTES; at += LARGE_PAGE_SIZE) {
+        whole_count += gpa_lookup(space, gpa(at)).level == GPA_LEVEL_4K ? 0 : 1;
+    }
+    assert_true(space->reserve_count >= whole_count);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hundred_rounds_lose_no_page, start, stop),
         cmocka_unit_test_setup_teardown(test_deleting_without_withdrawing_leaves_the_pages_with_the_root, start, stop),
         cmocka_unit_test_setup_teardown(test_every_root_page_can_be_split, start, stop),
+        cmocka_unit_test_setup_teardown(test_no_root_page_has_two_memory_types, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
