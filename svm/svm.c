@@ -23,25 +23,24 @@
 #define CPUID_SVM_EDX_NEXT_RIP      (1u << 3)
 #define CPUID_SVM_EDX_DECODE_ASSIST (1u << 7)
 
-struct backend_features svm_features;
+struct backend_features svm_features = {.has_thread_count = true};
 
-static bool svm_probe(char *why, size_t size)
+static enum backend_fit svm_probe(char *why, size_t size)
 {
     uint64_t vm_cr;
 
     if (cpuid(CPUID_EXTENDED_MAX, 0).eax < CPUID_SVM ||
         !(cpuid(CPUID_EXTENDED_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM)) {
-        fmt_snprintf(why, size, "the processor has no AMD-V (SVM)");
-        return false;
+        return BACKEND_ABSENT;
     }
     if (!(cpuid(CPUID_SVM, 0).edx & CPUID_SVM_EDX_NESTED_PAGING)) {
         fmt_snprintf(why, size, "the processor has AMD-V but no nested paging (NPT)");
-        return false;
+        return BACKEND_UNUSABLE;
     }
     if (msr_read_safe(X86_MSR_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
         fmt_snprintf(why, size,
                      "AMD-V is disabled by the firmware (VM_CR.SVMDIS); switch SVM on in the firmware set-up");
-        return false;
+        return BACKEND_UNUSABLE;
     }
     struct cpuid_result svm = cpuid(CPUID_SVM, 0);
     svm_features.has_next_rip = (svm.edx & CPUID_SVM_EDX_NEXT_RIP) != 0;
@@ -50,9 +49,9 @@ static bool svm_probe(char *why, size_t size)
     svm_gpa_format.has_1g_pages = (cpuid(CPUID_EXTENDED_FEATURES, 0).edx & CPUID_FEATURES_EDX_1G_PAGES) != 0;
     if (svm.ebx < 2) {
         fmt_snprintf(why, size, "the processor offers %u address-space identifiers; at least 2 are needed", svm.ebx);
-        return false;
+        return BACKEND_UNUSABLE;
     }
-    return true;
+    return BACKEND_FITS;
 }
 
 static bool svm_init(void)
@@ -119,17 +118,28 @@ static void svm_vp_destroy(struct vp *vp)
     }
 }
 
+/* A VMCB is memory like any other: nothing to give up. */
+static void svm_vp_put(struct vp *vp)
+{
+    (void)vp;
+}
+
 const struct cpu_backend svm_backend = {
     .name = "AMD-V",
     .gpa_format = &svm_gpa_format,
     .features = &svm_features,
     .hypercall_instruction = {0x0f, 0x01, 0xd9}, /* VMMCALL */
     .hypercall_op = X86_OP_VMMCALL,
+    .processor_vendor = HV_PROCESSOR_VENDOR_AMD,
+    .state_msrs = &svm_state_msrs,
+    .child_msrs = &svm_child_msrs,
+    .stored_msr_reset = SVM_HWCR_RESET,
     .probe = svm_probe,
     .init = svm_init,
     .enable_processor = svm_enable_processor,
     .vp_create = svm_vp_create,
     .vp_destroy = svm_vp_destroy,
+    .vp_put = svm_vp_put,
     .vp_reset = svm_vp_reset,
     .vp_run = svm_vp_run,
     .get_register = svm_get_register,

@@ -80,4 +80,9 @@ spa_t svm_msrpm(bool is_root);
  * words; or null. */
 const char *vmcb_check(const struct vmcb *vmcb);
 
+/* svm_msr.c: the tables of struct cpu_backend. */
+extern const struct msr_rules svm_state_msrs, svm_child_msrs;
+/* TscFreqSel: the TSC counts at the P0 frequency. */
+#define SVM_HWCR_RESET (UINT64_C(1) << 24)
+
 #endif

@@ -117,9 +117,8 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 #define VMCB_MISC2_MWAIT_ARMED (1u << 12)
 #define VMCB_MISC2_XSETBV      (1u << 13)
 
-#define VMCB_TLB_NONE       0u
-#define VMCB_TLB_FLUSH_ALL  1u
-#define VMCB_TLB_FLUSH_ASID 3u
+#define VMCB_TLB_NONE      0u
+#define VMCB_TLB_FLUSH_ALL 1u
 
 #define VMCB_INT_TPR_MASK       0xffull
 #define VMCB_INT_IRQ            (1ull << 8)

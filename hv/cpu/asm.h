@@ -130,6 +130,11 @@ static inline uint64_t read_dr6(void)
     return value;
 }
 
+static inline void write_dr6(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%dr6" : : "r"(value));
+}
+
 /* Loads and reads debug registers 0 to 3. */
 static inline void read_debug_addresses(uint64_t dr[4])
 {

@@ -12,13 +12,17 @@
 
 bool backend_select(char *why, size_t size)
 {
-    (void)str_copy(why, "this image has no processor backend", size);
+    (void)str_copy(why, "the processor has neither AMD-V (SVM) nor VT-x (VMX)", size);
     for (size_t i = 0; i < backend_count; i++) {
         const struct cpu_backend *candidate = backends[i];
 
-        /* The last refusal is kept: a machine has one vendor, and a backend of another says so last only if all do. */
-        if (!candidate->probe(why, size)) {
+        enum backend_fit fit = candidate->probe(why, size);
+
+        if (fit == BACKEND_ABSENT) {
             continue;
+        }
+        if (fit == BACKEND_UNUSABLE) {
+            return false;
         }
         if (!candidate->init()) {
             (void)str_copy(why, "too little hypervisor memory for the processor backend", size);

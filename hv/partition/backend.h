@@ -29,10 +29,41 @@ enum vp_run_status {
     VP_RUN_FAILED,    /* the backend cannot run this state any more; the partition is lost (already logged) */
 };
 
+/* What a backend says of a machine. */
+enum backend_fit {
+    BACKEND_ABSENT,   /* the processors do not have this kind of virtualisation at all */
+    BACKEND_UNUSABLE, /* they have it, but something is missing */
+    BACKEND_FITS,
+};
+
+/* How MSRs behave that not all vendors' processors have. */
+enum msr_rule_kind {
+    MSR_RULE_REGISTER,   /* the backend's register `value` */
+    MSR_RULE_ADDRESS,    /* the same, canonical addresses only */
+    MSR_RULE_CONSTANT,   /* reads `value`, writes are dropped */
+    MSR_RULE_READ_ONLY,  /* reads `value`, writes fault */
+    MSR_RULE_WRITE_ONLY, /* reads fault, writes are dropped */
+    MSR_RULE_STORED,     /* of a child, at most one MSR: bits `value` can be written, the others stay as at reset */
+};
+
+/* A range of MSRs with one behaviour. */
+struct msr_rule {
+    uint32_t first, last;
+    enum msr_rule_kind kind;
+    uint64_t value;
+};
+
+/* A table of them. */
+struct msr_rules {
+    const struct msr_rule *rules;
+    size_t count;
+};
+
 /* Capabilities that common code asks for; never the vendor. */
 struct backend_features {
     bool has_next_rip;      /* exits carry the instruction length */
     bool has_decode_assist; /* memory exits carry instruction bytes */
+    bool has_thread_count;  /* CPUID leaf 0x80000008 gives the number of threads, and 0x80000001 says if it is not 1 */
     uint32_t tlb_tag_count; /* ASIDs or VPIDs */
 };
 
@@ -49,19 +80,29 @@ struct cpu_backend {
     const char *name; /* "AMD-V", "VT-x", "sim" */
     struct gpa_format *gpa_format;
     struct backend_features *features;
-    uint8_t hypercall_instruction[3]; /* VMMCALL or VMCALL */
-    enum x86_op hypercall_op;         /* the same for the decoder */
+    uint8_t hypercall_instruction[3];   /* VMMCALL or VMCALL */
+    enum x86_op hypercall_op;           /* the same for the decoder */
+    uint64_t processor_vendor;          /* HV_PROCESSOR_VENDOR_ */
+    const struct msr_rules *state_msrs; /* MSRs of this vendor's processors, in every partition */
+    const struct msr_rules *child_msrs; /* and in children: what operating systems read and write without asking */
+    uint64_t stored_msr_reset;          /* of the child's MSR by MSR_RULE_STORED */
 
-    /* Can this machine serve? If not, `why` gets one clear sentence naming what is missing. Boot processor, once. */
-    bool (*probe)(char *why, size_t size);
+    /* Can this machine serve? If it is unusable, `why` gets one clear sentence naming what is missing. Boot processor,
+     * once. */
+    enum backend_fit (*probe)(char *why, size_t size);
     /* Boot processor, once, after probe(): shared tables. False: out of memory. */
     bool (*init)(void);
-    /* Turns virtualisation on for this processor. False: this processor cannot (logged). */
+    /* Turns virtualisation on for this processor, before any VP is made or run on it. False: it cannot (logged). */
     bool (*enable_processor)(void);
 
     /* Makes the backend's part of a VP (vp->backend); pages come from the partition's deposit (part_page_alloc). */
     hv_status_t (*vp_create)(struct vp *vp);
     void (*vp_destroy)(struct vp *vp);
+    /*
+     * This processor is done with a VP that it had made, claimed or dispatched: another one may touch it next, so
+     * nothing of it may stay here that only this processor can reach.
+     */
+    void (*vp_put)(struct vp *vp);
     /* Architectural reset state: power_on false means INIT (keeps FPU). vp->regs included. */
     void (*vp_reset)(struct vp *vp, bool power_on);
 

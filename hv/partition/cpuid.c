@@ -38,9 +38,6 @@
 /* Components that partitions may have; all of them together fit in one page. */
 #define XCR0_ALLOWED         (X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX | XCR0_AVX512 | X86_XCR0_PKRU)
 
-#define VENDOR_EBX_AMD   0x68747541u /* "Auth" */
-#define VENDOR_EBX_HYGON 0x6f677948u /* "Hygo" */
-
 /* Topology levels of leaves 0xB and 0x1F. */
 #define TOPOLOGY_LEVEL_THREAD     1u
 #define TOPOLOGY_LEVEL_CORE       2u
@@ -211,13 +208,6 @@ static void hypervisor_leaf(const struct partition *partition, uint32_t leaf, ui
     default:
         break;
     }
-}
-
-bool cpuid_is_amd(void)
-{
-    uint32_t vendor = cpuid_machine(0, 0).ebx;
-
-    return vendor == VENDOR_EBX_AMD || vendor == VENDOR_EBX_HYGON;
 }
 
 uint8_t cpuid_physical_bits(void)
@@ -427,10 +417,11 @@ static void child_topology(const struct vp *vp, uint32_t leaf, uint32_t subleaf,
         break;
     case CPUID_LEAF_AMD_FEATURES:
         out[CPUID_ECX] &= ~CPUID_AMD_ECX_CMP_LEGACY;
-        out[CPUID_ECX] |= topology.count > 1 && cpuid_is_amd() ? CPUID_AMD_ECX_CMP_LEGACY : 0;
+        out[CPUID_ECX] |= topology.count > 1 && backend->features->has_thread_count ? CPUID_AMD_ECX_CMP_LEGACY : 0;
         break;
     case CPUID_LEAF_AMD_SIZES:
-        out[CPUID_ECX] = cpuid_is_amd() ? ((topology.count - 1) & 0xffu) | topology.shift << 12 : 0;
+        out[CPUID_ECX] =
+            backend->features->has_thread_count ? ((topology.count - 1) & 0xffu) | topology.shift << 12 : 0;
         break;
     case CPUID_LEAF_AMD_TOPOLOGY:
         out[CPUID_EAX] = topology.id;

@@ -63,9 +63,6 @@ uint32_t cpuid_xsave_size_max(void);
 /* Physical address bits that partitions are told. */
 uint8_t cpuid_physical_bits(void);
 
-/* True for processors of AMD's make (and Hygon): who owns vendor-specific leaves and MSRs. */
-bool cpuid_is_amd(void);
-
 /* Processor feature banks of a partition (HV_PROC_FEATURE_*, HV_PROC_FEATURE1_*): what the machine has and it may use.
  */
 uint64_t cpuid_feature_bank(const struct partition *partition, uint32_t bank);

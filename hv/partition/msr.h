@@ -33,8 +33,7 @@ struct vp_msrs {
     uint64_t mtrr_base[MSR_MTRR_VARIABLE_COUNT]; /* [V] */
     uint64_t mtrr_mask[MSR_MTRR_VARIABLE_COUNT]; /* [V] */
     uint64_t mtrr_fixed[MSR_MTRR_FIXED_COUNT];   /* [V] */
-    uint64_t misc_enable;                        /* [V] Intel */
-    uint64_t hwcr;                               /* [V] AMD */
+    uint64_t stored;                             /* [V] of a child: the one MSR by MSR_RULE_STORED */
     uint64_t vp_assist;                          /* [V] VP_ASSIST_PAGE; in the root with the hypervisor's page number */
     struct overlay assist_page;
 };

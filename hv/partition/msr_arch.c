@@ -21,78 +21,26 @@
 #include "hv/partition/vp.h"
 #include "hv/time/time.h"
 
-/* How an MSR of the table behaves. */
-enum rule_kind {
-    RULE_REGISTER,   /* the backend's register `value` */
-    RULE_ADDRESS,    /* the same, canonical addresses only */
-    RULE_CONSTANT,   /* reads `value`, writes are dropped */
-    RULE_READ_ONLY,  /* reads `value`, writes fault */
-    RULE_WRITE_ONLY, /* reads fault, writes are dropped */
-};
-
-/* Whose processors have an MSR. */
-enum rule_vendor {
-    VENDOR_ANY,
-    VENDOR_AMD,
-    VENDOR_INTEL,
-};
-
-/* A range of MSRs with one behaviour. */
-struct msr_rule {
-    uint32_t first, last;
-    enum rule_kind kind;
-    enum rule_vendor vendor;
-    uint64_t value;
-};
-
-/* LFENCE is serialising (DE_CFG): so it is whenever the processor says so by CPUID, and guests only want to read it
- * back. */
-#define DE_CFG_LFENCE_SERIALISES  0x2u
-#define HWCR_TSC_FREQUENCY_SELECT (UINT64_C(1) << 24)
-/* HWCR bits that a child may set and read back: nothing depends on them. */
-#define HWCR_STORED               (UINT64_C(1) << 18)
-
 /* Processor state, in every partition. */
 static const struct msr_rule state_rules[] = {
-    {X86_MSR_SYSENTER_CS, X86_MSR_SYSENTER_CS, RULE_REGISTER, VENDOR_ANY, HvX64RegisterSysenterCs},
-    {X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_ESP, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterSysenterEsp},
-    {X86_MSR_SYSENTER_EIP, X86_MSR_SYSENTER_EIP, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterSysenterEip},
-    {X86_MSR_STAR, X86_MSR_STAR, RULE_REGISTER, VENDOR_ANY, HvX64RegisterStar},
-    {X86_MSR_LSTAR, X86_MSR_LSTAR, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterLstar},
-    {X86_MSR_CSTAR, X86_MSR_CSTAR, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterCstar},
-    {X86_MSR_SFMASK, X86_MSR_SFMASK, RULE_REGISTER, VENDOR_ANY, HvX64RegisterSfmask},
-    {X86_MSR_KERNEL_GS_BASE, X86_MSR_KERNEL_GS_BASE, RULE_ADDRESS, VENDOR_ANY, HvX64RegisterKernelGsBase},
-    {X86_MSR_TSC_AUX, X86_MSR_TSC_AUX, RULE_REGISTER, VENDOR_ANY, HvX64RegisterTscAux},
-    {X86_MSR_FEATURE_CONTROL, X86_MSR_FEATURE_CONTROL, RULE_READ_ONLY, VENDOR_INTEL, X86_FEATURE_CONTROL_LOCK},
-    {X86_MSR_VM_CR, X86_MSR_VM_CR, RULE_READ_ONLY, VENDOR_AMD, X86_VM_CR_SVMDIS | X86_VM_CR_LOCK},
-    /* Microcode is the hypervisor's; updates name a linear address that is not the hypervisor's to read. */
-    {X86_MSR_BIOS_UPDT_TRIG, X86_MSR_BIOS_UPDT_TRIG, RULE_WRITE_ONLY, VENDOR_INTEL, 0},
-    {X86_MSR_AMD_PATCH_LOADER, X86_MSR_AMD_PATCH_LOADER, RULE_WRITE_ONLY, VENDOR_AMD, 0},
-    {X86_MSR_AMD_DE_CFG, X86_MSR_AMD_DE_CFG, RULE_CONSTANT, VENDOR_AMD, DE_CFG_LFENCE_SERIALISES},
+    {X86_MSR_SYSENTER_CS, X86_MSR_SYSENTER_CS, MSR_RULE_REGISTER, HvX64RegisterSysenterCs},
+    {X86_MSR_SYSENTER_ESP, X86_MSR_SYSENTER_ESP, MSR_RULE_ADDRESS, HvX64RegisterSysenterEsp},
+    {X86_MSR_SYSENTER_EIP, X86_MSR_SYSENTER_EIP, MSR_RULE_ADDRESS, HvX64RegisterSysenterEip},
+    {X86_MSR_STAR, X86_MSR_STAR, MSR_RULE_REGISTER, HvX64RegisterStar},
+    {X86_MSR_LSTAR, X86_MSR_LSTAR, MSR_RULE_ADDRESS, HvX64RegisterLstar},
+    {X86_MSR_CSTAR, X86_MSR_CSTAR, MSR_RULE_ADDRESS, HvX64RegisterCstar},
+    {X86_MSR_SFMASK, X86_MSR_SFMASK, MSR_RULE_REGISTER, HvX64RegisterSfmask},
+    {X86_MSR_KERNEL_GS_BASE, X86_MSR_KERNEL_GS_BASE, MSR_RULE_ADDRESS, HvX64RegisterKernelGsBase},
+    {X86_MSR_TSC_AUX, X86_MSR_TSC_AUX, MSR_RULE_REGISTER, HvX64RegisterTscAux},
 };
 
 /* What operating systems read, and some write, without asking first; in children. */
 static const struct msr_rule child_rules[] = {
-    {X86_MSR_PLATFORM_ID, X86_MSR_PLATFORM_ID, RULE_READ_ONLY, VENDOR_INTEL, 0},
-    {X86_MSR_EBL_CR_POWERON, X86_MSR_EBL_CR_POWERON, RULE_CONSTANT, VENDOR_INTEL, 0},
-    {X86_MSR_BIOS_SIGN_ID, X86_MSR_BIOS_SIGN_ID, RULE_CONSTANT, VENDOR_ANY, 0},
-    {X86_MSR_FSB_FREQ, X86_MSR_PLATFORM_INFO, RULE_READ_ONLY, VENDOR_INTEL, 0},
+    {X86_MSR_BIOS_SIGN_ID, X86_MSR_BIOS_SIGN_ID, MSR_RULE_CONSTANT, 0},
     /* No machine-check banks, hence none of their registers. */
-    {X86_MSR_MCG_CAP, X86_MSR_MCG_CAP, RULE_READ_ONLY, VENDOR_ANY, 0},
-    {X86_MSR_MCG_STATUS, X86_MSR_MCG_STATUS, RULE_CONSTANT, VENDOR_ANY, 0},
-    {X86_MSR_PERF_STATUS, X86_MSR_PERF_CTL, RULE_CONSTANT, VENDOR_INTEL, 0},
-    {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, RULE_CONSTANT, VENDOR_ANY, 0},
-    {X86_MSR_AMD_SYSCFG, X86_MSR_AMD_SYSCFG, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_IORR_BASE0, X86_MSR_AMD_TOP_MEM, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_TOP_MEM2, X86_MSR_AMD_TOP_MEM2, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_NB_CFG, X86_MSR_AMD_NB_CFG, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_INT_PENDING, X86_MSR_AMD_INT_PENDING, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_MMIO_CONF_BASE, X86_MSR_AMD_MMIO_CONF_BASE, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_SMM_ADDR, X86_MSR_SMM_MASK, RULE_READ_ONLY, VENDOR_AMD, 0},
-    {X86_MSR_AMD_OSVW_ID_LENGTH, X86_MSR_AMD_OSVW_STATUS, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_CPUID_FEATURES_7, X86_MSR_AMD_CPUID_EXT_FEATURES, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_LS_CFG, X86_MSR_AMD_DC_CFG, RULE_CONSTANT, VENDOR_AMD, 0},
-    {X86_MSR_AMD_BU_CFG2, X86_MSR_AMD_BU_CFG2, RULE_CONSTANT, VENDOR_AMD, 0},
+    {X86_MSR_MCG_CAP, X86_MSR_MCG_CAP, MSR_RULE_READ_ONLY, 0},
+    {X86_MSR_MCG_STATUS, X86_MSR_MCG_STATUS, MSR_RULE_CONSTANT, 0},
+    {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, MSR_RULE_CONSTANT, 0},
 };
 
 /* What the root may do with an MSR of the machine. */
@@ -327,14 +275,11 @@ static bool mtrr_is_valid(uint32_t msr, uint64_t value)
     return (value & ~(address | MTRR_BASE_LOW_VALID)) == 0 && are_types(value & MTRR_BASE_LOW_VALID, MTRR_TYPES);
 }
 
-static const struct msr_rule *find_rule(const struct msr_rule *rules, size_t count, uint32_t msr)
+static const struct msr_rule *find_rule(const struct msr_rules *rules, uint32_t msr)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct msr_rule *rule = &rules[i];
-
-        if (msr >= rule->first && msr <= rule->last &&
-            (rule->vendor == VENDOR_ANY || (rule->vendor == VENDOR_AMD) == cpuid_is_amd())) {
-            return rule;
+    for (size_t i = 0; i < rules->count; i++) {
+        if (msr >= rules->rules[i].first && msr <= rules->rules[i].last) {
+            return &rules->rules[i];
         }
     }
     return NULL;
@@ -342,10 +287,18 @@ static const struct msr_rule *find_rule(const struct msr_rule *rules, size_t cou
 
 static const struct msr_rule *rule_of(const struct vp *vp, uint32_t msr)
 {
-    const struct msr_rule *rule = find_rule(state_rules, ARRAY_SIZE(state_rules), msr);
+    const struct msr_rules common_state = {state_rules, ARRAY_SIZE(state_rules)};
+    const struct msr_rules common_child = {child_rules, ARRAY_SIZE(child_rules)};
+    const struct msr_rule *rule = find_rule(&common_state, msr);
 
+    if (rule == NULL) {
+        rule = find_rule(backend->state_msrs, msr);
+    }
     if (rule == NULL && !vp->is_root) {
-        rule = find_rule(child_rules, ARRAY_SIZE(child_rules), msr);
+        rule = find_rule(&common_child, msr);
+    }
+    if (rule == NULL && !vp->is_root) {
+        rule = find_rule(backend->child_msrs, msr);
     }
     return rule;
 }
@@ -353,14 +306,17 @@ static const struct msr_rule *rule_of(const struct vp *vp, uint32_t msr)
 static enum msr_result read_by_rule(struct vp *vp, const struct msr_rule *rule, uint64_t *value)
 {
     switch (rule->kind) {
-    case RULE_REGISTER:
-    case RULE_ADDRESS:
+    case MSR_RULE_REGISTER:
+    case MSR_RULE_ADDRESS:
         return get_register(vp, (uint32_t)rule->value, value);
-    case RULE_CONSTANT:
-    case RULE_READ_ONLY:
+    case MSR_RULE_CONSTANT:
+    case MSR_RULE_READ_ONLY:
         *value = rule->value;
         return MSR_OK;
-    case RULE_WRITE_ONLY:
+    case MSR_RULE_STORED:
+        *value = vp->msrs.stored;
+        return MSR_OK;
+    case MSR_RULE_WRITE_ONLY:
         return MSR_FAULT;
     }
     return MSR_FAULT;
@@ -369,17 +325,20 @@ static enum msr_result read_by_rule(struct vp *vp, const struct msr_rule *rule, 
 static enum msr_result write_by_rule(struct vp *vp, const struct msr_rule *rule, uint64_t value)
 {
     switch (rule->kind) {
-    case RULE_ADDRESS:
+    case MSR_RULE_ADDRESS:
         if (!is_canonical(value)) {
             return MSR_FAULT;
         }
         return set_register(vp, (uint32_t)rule->value, value);
-    case RULE_REGISTER:
+    case MSR_RULE_REGISTER:
         return set_register(vp, (uint32_t)rule->value, value);
-    case RULE_CONSTANT:
-    case RULE_WRITE_ONLY:
+    case MSR_RULE_STORED:
+        vp->msrs.stored = (value & rule->value) | (backend->stored_msr_reset & ~rule->value);
         return MSR_OK;
-    case RULE_READ_ONLY:
+    case MSR_RULE_CONSTANT:
+    case MSR_RULE_WRITE_ONLY:
+        return MSR_OK;
+    case MSR_RULE_READ_ONLY:
         return MSR_FAULT;
     }
     return MSR_FAULT;
@@ -431,14 +390,6 @@ enum msr_result msr_arch_read(struct vp *vp, uint32_t msr, uint64_t *value)
         *value = MTRRCAP_VALUE;
         return MSR_OK;
     }
-    if (!vp->is_root && msr == X86_MSR_MISC_ENABLE && !cpuid_is_amd()) {
-        *value = vp->msrs.misc_enable;
-        return MSR_OK;
-    }
-    if (!vp->is_root && msr == X86_MSR_AMD_HWCR && cpuid_is_amd()) {
-        *value = vp->msrs.hwcr;
-        return MSR_OK;
-    }
     return MSR_INTERCEPT;
 }
 
@@ -453,31 +404,6 @@ static enum msr_result write_hardware(const struct hardware_rule *rule, uint32_t
         return msr_write_safe(msr, value) ? MSR_OK : MSR_FAULT;
     }
     return MSR_FAULT;
-}
-
-/* The few that a child only stores. */
-static enum msr_result write_stored(struct vp *vp, uint32_t msr, uint64_t value)
-{
-    const uint64_t misc_fixed = X86_MISC_ENABLE_BTS_UNAVAILABLE | X86_MISC_ENABLE_PEBS_UNAVAILABLE;
-
-    switch (msr) {
-    case X86_MSR_MTRRCAP:
-        return MSR_FAULT;
-    case X86_MSR_MISC_ENABLE:
-        if (cpuid_is_amd()) {
-            return MSR_INTERCEPT;
-        }
-        vp->msrs.misc_enable = (value & X86_MISC_ENABLE_FAST_STRINGS) | misc_fixed;
-        return MSR_OK;
-    case X86_MSR_AMD_HWCR:
-        if (!cpuid_is_amd()) {
-            return MSR_INTERCEPT;
-        }
-        vp->msrs.hwcr = (value & HWCR_STORED) | HWCR_TSC_FREQUENCY_SELECT;
-        return MSR_OK;
-    default:
-        return MSR_INTERCEPT;
-    }
 }
 
 enum msr_result msr_arch_write(struct vp *vp, uint32_t msr, uint64_t value)
@@ -519,7 +445,7 @@ enum msr_result msr_arch_write(struct vp *vp, uint32_t msr, uint64_t value)
     if (hardware != NULL) {
         return write_hardware(hardware, msr, value);
     }
-    return vp->is_root ? MSR_INTERCEPT : write_stored(vp, msr, value);
+    return !vp->is_root && msr == X86_MSR_MTRRCAP ? MSR_FAULT : MSR_INTERCEPT;
 }
 
 void msr_arch_reset(struct vp *vp)
@@ -530,7 +456,5 @@ void msr_arch_reset(struct vp *vp)
     memset(msrs->mtrr_base, 0, sizeof(msrs->mtrr_base));
     memset(msrs->mtrr_mask, 0, sizeof(msrs->mtrr_mask));
     memset(msrs->mtrr_fixed, 0, sizeof(msrs->mtrr_fixed));
-    msrs->misc_enable =
-        X86_MISC_ENABLE_FAST_STRINGS | X86_MISC_ENABLE_BTS_UNAVAILABLE | X86_MISC_ENABLE_PEBS_UNAVAILABLE;
-    msrs->hwcr = HWCR_TSC_FREQUENCY_SELECT;
+    msrs->stored = backend->stored_msr_reset;
 }

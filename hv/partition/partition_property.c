@@ -41,7 +41,7 @@ hv_status_t partition_get_property(struct partition *partition, uint32_t code, u
         *value = cpuid_physical_bits();
         break;
     case HvPartitionPropertyProcessorVendor:
-        *value = cpuid_is_amd() ? HV_PROCESSOR_VENDOR_AMD : HV_PROCESSOR_VENDOR_INTEL;
+        *value = backend->processor_vendor;
         break;
     case HvPartitionPropertyProcessorXsaveFeatures:
         *value = cpuid_xsave_features(partition);

@@ -145,10 +145,7 @@ void sched_processor_start(void)
     struct cpu *cpu = cpu_this();
     struct vp *vp = cpu->index < root_partition->vp_count ? root_partition->vps[cpu->index] : NULL;
 
-    if (vp == NULL || !backend->enable_processor()) {
-        if (cpu->index == 0) {
-            stop_machine("the boot processor cannot run virtual processors");
-        }
+    if (vp == NULL || (cpu->index != 0 && !backend->enable_processor())) {
         log_line("processor %u cannot run virtual processors and stays idle", cpu->index);
         cpu_halt_forever();
     }

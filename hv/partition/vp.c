@@ -81,6 +81,7 @@ hv_status_t vp_create(struct partition *partition, uint32_t index, struct vp **c
         return status;
     }
     vp_reset(vp, true);
+    backend->vp_put(vp);
     vp->is_created = true;
     *created = vp;
     return HV_STATUS_SUCCESS;
@@ -213,6 +214,7 @@ void vp_release(struct vp *vp)
     bool has_signal;
 
     spin_lock(&vp->lock);
+    backend->vp_put(vp);
     vp->is_claimed = false;
     atomic_store_explicit(&vp->cpu, NULL, memory_order_release);
     has_signal = unblock_locked(vp);
@@ -426,6 +428,7 @@ hv_status_t vp_dispatch(struct vp *vp, uint32_t flags, uint64_t slice_100ns, str
         register_page_store(vp);
     }
     stats_update_vp(vp);
+    backend->vp_put(vp);
     /* Last: whoever sees null may take the VP apart. Pairs with the loads in vp_wait_stopped(). */
     atomic_store_explicit(&vp->cpu, NULL, memory_order_release);
     spin_unlock(&vp->lock);

@@ -140,6 +140,12 @@ void vp_set_suspended(struct vp *vp, bool *flag, bool is_suspended);
 /* Kicks the VP and returns when it is in no run loop and not claimed. The caller has made sure that it stays out. */
 void vp_wait_stopped(struct vp *vp);
 
+/*
+ * Reads the four page-directory-pointer entries that CR3 of a PAE guest points to; what does not lie in memory reads as
+ * zero. Own VP, no locks held.
+ */
+void vp_read_pdptes(struct vp *vp, uint64_t cr3, uint64_t pdptes[4]);
+
 /* Registers for the instruction executor (x86_execute.h). Own VP. */
 void vp_get_x86_cpu(struct vp *vp, struct x86_cpu *cpu);
 

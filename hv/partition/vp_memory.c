@@ -4,6 +4,7 @@
 #include "hv/abi/hv_intercept.h"
 #include "hv/abi/hv_partition.h"
 #include "hv/lib/range.h"
+#include "hv/lib/str.h"
 #include "hv/lib/x86/x86_execute.h"
 #include "hv/lib/x86/x86_walk.h"
 #include "hv/partition/cpuid.h"
@@ -20,6 +21,9 @@
 
 #define WALK_ATTEMPTS  8u
 #define LINEAR_MASK_32 UINT64_C(0xffffffff)
+/* SDM vol. 3, PAE Paging: CR3 bits 31:5 point to four entries. */
+#define PDPT_ADDRESS   UINT64_C(0xffffffe0)
+#define PDPT_BYTES     (4 * sizeof(uint64_t))
 
 static bool read_entry(void *context, uint64_t address, unsigned size, uint64_t *entry)
 {
@@ -95,6 +99,13 @@ bool vp_translate_gva(struct vp *vp, gva_t address, uint32_t access, gpa_t *tran
     }
     *error = result.error_code;
     return false;
+}
+
+void vp_read_pdptes(struct vp *vp, uint64_t cr3, uint64_t pdptes[4])
+{
+    if (!gpa_read(vp->partition, gpa(cr3 & PDPT_ADDRESS), pdptes, PDPT_BYTES)) {
+        memset(pdptes, 0, PDPT_BYTES);
+    }
 }
 
 static uint32_t result_code(enum x86_walk_status status, uint32_t error)

@@ -122,6 +122,8 @@ PLANTED = {
     "vendor-words": [
         ("hv/mem/mem.c", ("value * 2", "value * vmcb_count"), "vmcb_count"),
         ("hv/mem/mem.c", ("value * 2", "vmx_run()"), "vmx_run"),
+        ("hv/mem/mem.c", ("value * 2", "cpuid_is_amd() ? 1 : 2"), "cpuid_is_amd"),
+        ("hv/mem/mem.c", ("value * 2", "backend == &other"), "backend == &"),
     ],
     "abi-structs": [
         ("hv/abi/hv_call.h", ("_Static_assert(sizeof(struct hv_one) == 8, \"size\");", ""),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hv/cpu/cpu.h"
+#include "hv/debug/debug.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/time/time.h"
 
@@ -66,13 +67,24 @@ static struct gpa_format format = {
     .has_1g_pages = true,
 };
 
-static struct backend_features features = {.has_next_rip = true, .tlb_tag_count = 16};
+#define STORED_MSR_RESET (1ull << 24)
 
-static bool sim_probe(char *why, size_t size)
+static struct backend_features features = {.has_next_rip = true, .has_thread_count = true, .tlb_tag_count = 16};
+
+static struct msr_rules state_msrs;
+static struct msr_rules child_msrs;
+
+void sim_set_msr_rules(const struct msr_rules *state, const struct msr_rules *child)
+{
+    state_msrs = *state;
+    child_msrs = *child;
+}
+
+static enum backend_fit sim_probe(char *why, size_t size)
 {
     (void)why;
     (void)size;
-    return true;
+    return BACKEND_FITS;
 }
 
 static bool sim_init(void)
@@ -95,6 +107,21 @@ static void sim_vp_destroy(struct vp *vp)
 {
     vp_page_free(vp, vp->backend);
     vp->backend = NULL;
+}
+
+/* The root's VPs never leave their processor, and tests make their calls from any. */
+static void hold(struct vp *vp)
+{
+    struct cpu *holder = sim_of(vp)->held_by;
+
+    ASSERT(vp->is_root || holder == NULL || holder == cpu_this());
+    sim_of(vp)->held_by = cpu_this();
+}
+
+static void sim_vp_put(struct vp *vp)
+{
+    hold(vp);
+    sim_of(vp)->held_by = NULL;
 }
 
 static bool is_backend_register(uint32_t name)
@@ -131,6 +158,7 @@ static union hv_register_value *find_register(struct vp *vp, uint32_t name)
 {
     struct sim_vp *own = sim_of(vp);
 
+    hold(vp);
     for (uint32_t i = 0; i < own->register_count; i++) {
         if (own->names[i] == name) {
             return &own->values[i];
@@ -223,6 +251,7 @@ static enum exit_action enter(struct vp *vp, struct cpu *cpu)
     struct vp_event event = vp_next_event(vp);
     uint64_t generation;
 
+    hold(vp);
     if (event.inject) {
         own->last_event = event.interruption;
         own->event_count++;
@@ -266,11 +295,16 @@ const struct cpu_backend sim_backend = {
     .features = &features,
     .hypercall_instruction = {0x0f, 0x01, 0xd9},
     .hypercall_op = X86_OP_VMMCALL,
+    .processor_vendor = HV_PROCESSOR_VENDOR_AMD,
+    .state_msrs = &state_msrs,
+    .child_msrs = &child_msrs,
+    .stored_msr_reset = STORED_MSR_RESET,
     .probe = sim_probe,
     .init = sim_init,
     .enable_processor = sim_enable_processor,
     .vp_create = sim_vp_create,
     .vp_destroy = sim_vp_destroy,
+    .vp_put = sim_vp_put,
     .vp_reset = sim_vp_reset,
     .vp_run = sim_vp_run,
     .get_register = sim_get_register,

@@ -25,10 +25,15 @@ struct sim_vp {
     uint64_t last_event;
     uint32_t event_count;
     uint32_t flushes;
+    /* Processor that has touched it and not put it back. As with a VMCS, no other one may touch it meanwhile. */
+    struct cpu *held_by;
 };
 _Static_assert(sizeof(struct sim_vp) <= 4096, "the backend's part is one page");
 
 extern const struct cpu_backend sim_backend;
+
+/* The processor's own MSRs are these from now on; at first there are none. */
+void sim_set_msr_rules(const struct msr_rules *state, const struct msr_rules *child);
 
 static inline struct sim_vp *sim_of(struct vp *vp)
 {

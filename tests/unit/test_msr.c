@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* links: svm/svm_msr.c vmx/vmx_msr.c */
 /* MSR policy: every synthetic MSR with and without its privilege, the hypercall page's state machine, the stored ones.
  */
 #include <setjmp.h>
@@ -19,7 +20,10 @@
 #include "hv/partition/gpa_access.h"
 #include "hv/partition/msr.h"
 #include "hv/time/time.h"
+#include "svm/svm.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_backend.h"
+#include "vmx/vmx.h"
 
 #define CHILD_PAGES 300
 #define PAGE_GPA    0x300000ull
@@ -28,13 +32,12 @@
 static uint64_t child_id;
 static struct partition *child;
 static struct vp *vp;
-static bool is_intel;
 
 static struct cpuid_result processor(uint32_t leaf, uint32_t subleaf)
 {
     (void)subleaf;
     if (leaf == 0) {
-        return (struct cpuid_result){0x16, is_intel ? 0x756e6547 : 0x68747541, 0, 0};
+        return (struct cpuid_result){0x16, 0x68747541, 0, 0};
     }
     if (leaf == 0x80000000) {
         return (struct cpuid_result){0x80000008, 0, 0, 0};
@@ -42,11 +45,21 @@ static struct cpuid_result processor(uint32_t leaf, uint32_t subleaf)
     return leaf == 0x80000008 ? (struct cpuid_result){0x3028, 0, 0, 0} : (struct cpuid_result){0, 0, 0, 0xffffffff};
 }
 
+static void use_amd(void)
+{
+    sim_set_msr_rules(&svm_state_msrs, &svm_child_msrs);
+}
+
+static void use_intel(void)
+{
+    sim_set_msr_rules(&vmx_state_msrs, &vmx_child_msrs);
+}
+
 static int start(void **state)
 {
     (void)state;
-    is_intel = false;
     cpuid_set_machine(processor);
+    use_amd();
     sim_start(1);
     child_id = sim_create_child(CHILD_PAGES);
     child = sim_partition(child_id);
@@ -456,15 +469,15 @@ static void test_what_kernels_touch(void **state)
     assert_int_equal(read_msr(X86_MSR_BIOS_SIGN_ID), 0);
     assert_read_fails(X86_MSR_MC0_CTL);
     for (size_t i = 0; i < sizeof(amd) / sizeof(amd[0]); i++) {
-        is_intel = false;
+        use_amd();
         (void)read_msr(amd[i]);
-        is_intel = true;
+        use_intel();
         assert_read_fails(amd[i]);
     }
     for (size_t i = 0; i < sizeof(intel) / sizeof(intel[0]); i++) {
-        is_intel = true;
+        use_intel();
         (void)read_msr(intel[i]);
-        is_intel = false;
+        use_amd();
         assert_read_fails(intel[i]);
     }
     assert_int_equal(read_msr(X86_MSR_AMD_DE_CFG) & 2, 2);

@@ -43,48 +43,39 @@
 #define X86_SEG_COUNT 6
 
 /* RFLAGS. Bit 1 always reads as one. */
-#define X86_RFLAGS_CF         X86_U64(0x000001)
-#define X86_RFLAGS_FIXED      X86_U64(0x000002)
-#define X86_RFLAGS_PF         X86_U64(0x000004)
-#define X86_RFLAGS_AF         X86_U64(0x000010)
-#define X86_RFLAGS_ZF         X86_U64(0x000040)
-#define X86_RFLAGS_SF         X86_U64(0x000080)
-#define X86_RFLAGS_TF         X86_U64(0x000100)
-#define X86_RFLAGS_IF         X86_U64(0x000200)
-#define X86_RFLAGS_DF         X86_U64(0x000400)
-#define X86_RFLAGS_OF         X86_U64(0x000800)
-#define X86_RFLAGS_IOPL       X86_U64(0x003000)
-#define X86_RFLAGS_IOPL_SHIFT 12
-#define X86_RFLAGS_NT         X86_U64(0x004000)
-#define X86_RFLAGS_RF         X86_U64(0x010000)
-#define X86_RFLAGS_VM         X86_U64(0x020000)
-#define X86_RFLAGS_AC         X86_U64(0x040000)
-#define X86_RFLAGS_VIF        X86_U64(0x080000)
-#define X86_RFLAGS_VIP        X86_U64(0x100000)
-#define X86_RFLAGS_ID         X86_U64(0x200000)
+#define X86_RFLAGS_CF    X86_U64(0x000001)
+#define X86_RFLAGS_FIXED X86_U64(0x000002)
+#define X86_RFLAGS_PF    X86_U64(0x000004)
+#define X86_RFLAGS_AF    X86_U64(0x000010)
+#define X86_RFLAGS_ZF    X86_U64(0x000040)
+#define X86_RFLAGS_SF    X86_U64(0x000080)
+#define X86_RFLAGS_TF    X86_U64(0x000100)
+#define X86_RFLAGS_IF    X86_U64(0x000200)
+#define X86_RFLAGS_DF    X86_U64(0x000400)
+#define X86_RFLAGS_OF    X86_U64(0x000800)
+#define X86_RFLAGS_RF    X86_U64(0x010000)
+#define X86_RFLAGS_VM    X86_U64(0x020000)
+#define X86_RFLAGS_AC    X86_U64(0x040000)
 #define X86_RFLAGS_STATUS                                                                                              \
     (X86_RFLAGS_CF | X86_RFLAGS_PF | X86_RFLAGS_AF | X86_RFLAGS_ZF | X86_RFLAGS_SF | X86_RFLAGS_OF)
 #define X86_RFLAGS_DEFINED X86_U64(0x3f7fd7)
 
 /* CR0 */
-#define X86_CR0_PE      X86_U64(0x00000001)
-#define X86_CR0_MP      X86_U64(0x00000002)
-#define X86_CR0_EM      X86_U64(0x00000004)
-#define X86_CR0_TS      X86_U64(0x00000008)
-#define X86_CR0_ET      X86_U64(0x00000010)
-#define X86_CR0_NE      X86_U64(0x00000020)
-#define X86_CR0_WP      X86_U64(0x00010000)
-#define X86_CR0_AM      X86_U64(0x00040000)
-#define X86_CR0_NW      X86_U64(0x20000000)
-#define X86_CR0_CD      X86_U64(0x40000000)
-#define X86_CR0_PG      X86_U64(0x80000000)
-#define X86_CR0_DEFINED X86_U64(0xe005003f)
-#define X86_CR0_RESET   X86_U64(0x60000010)
+#define X86_CR0_PE    X86_U64(0x00000001)
+#define X86_CR0_MP    X86_U64(0x00000002)
+#define X86_CR0_EM    X86_U64(0x00000004)
+#define X86_CR0_TS    X86_U64(0x00000008)
+#define X86_CR0_ET    X86_U64(0x00000010)
+#define X86_CR0_NE    X86_U64(0x00000020)
+#define X86_CR0_WP    X86_U64(0x00010000)
+#define X86_CR0_AM    X86_U64(0x00040000)
+#define X86_CR0_NW    X86_U64(0x20000000)
+#define X86_CR0_CD    X86_U64(0x40000000)
+#define X86_CR0_PG    X86_U64(0x80000000)
+#define X86_CR0_RESET X86_U64(0x60000010)
 
 /* CR3 */
 #define X86_CR3_PWT            X86_U64(0x00000008)
-#define X86_CR3_PCD            X86_U64(0x00000010)
-#define X86_CR3_PCID           X86_U64(0x00000fff)
 #define X86_CR3_NO_FLUSH       X86_U64(0x8000000000000000)
 #define X86_CR3_ADDRESS        X86_U64(0x000ffffffffff000)
 #define X86_CR3_PAE_ADDRESS    X86_U64(0xffffffe0)
@@ -105,16 +96,13 @@
 #define X86_CR4_UMIP       X86_U64(0x00000800)
 #define X86_CR4_LA57       X86_U64(0x00001000)
 #define X86_CR4_VMXE       X86_U64(0x00002000)
-#define X86_CR4_SMXE       X86_U64(0x00004000)
 #define X86_CR4_FSGSBASE   X86_U64(0x00010000)
 #define X86_CR4_PCIDE      X86_U64(0x00020000)
 #define X86_CR4_OSXSAVE    X86_U64(0x00040000)
-#define X86_CR4_KL         X86_U64(0x00080000)
 #define X86_CR4_SMEP       X86_U64(0x00100000)
 #define X86_CR4_SMAP       X86_U64(0x00200000)
 #define X86_CR4_PKE        X86_U64(0x00400000)
 #define X86_CR4_CET        X86_U64(0x00800000)
-#define X86_CR4_PKS        X86_U64(0x01000000)
 
 /* EFER */
 #define X86_EFER_SCE   X86_U64(0x0001)
@@ -130,23 +118,14 @@
 #define X86_XCR0_X87       X86_U64(0x001)
 #define X86_XCR0_SSE       X86_U64(0x002)
 #define X86_XCR0_AVX       X86_U64(0x004)
-#define X86_XCR0_BNDREGS   X86_U64(0x008)
-#define X86_XCR0_BNDCSR    X86_U64(0x010)
 #define X86_XCR0_OPMASK    X86_U64(0x020)
 #define X86_XCR0_ZMM_HI256 X86_U64(0x040)
 #define X86_XCR0_HI16_ZMM  X86_U64(0x080)
 #define X86_XCR0_PKRU      X86_U64(0x200)
 
 /* DR6 and DR7 */
-#define X86_DR6_B0    X86_U64(0x0001)
-#define X86_DR6_B1    X86_U64(0x0002)
-#define X86_DR6_B2    X86_U64(0x0004)
-#define X86_DR6_B3    X86_U64(0x0008)
-#define X86_DR6_BD    X86_U64(0x2000)
 #define X86_DR6_BS    X86_U64(0x4000)
-#define X86_DR6_BT    X86_U64(0x8000)
 #define X86_DR6_RESET X86_U64(0xffff0ff0)
-#define X86_DR7_GD    X86_U64(0x2000)
 #define X86_DR7_RESET X86_U64(0x0400)
 
 /* Segment attributes: the access-rights form of the VMCS; bits 0-15 are also those of the Hyper-V ABI. */
@@ -155,7 +134,6 @@
 #define X86_SEG_ATTR_DPL       0x00060u
 #define X86_SEG_ATTR_DPL_SHIFT 5
 #define X86_SEG_ATTR_P         0x00080u
-#define X86_SEG_ATTR_AVL       0x01000u
 #define X86_SEG_ATTR_L         0x02000u
 #define X86_SEG_ATTR_DB        0x04000u
 #define X86_SEG_ATTR_G         0x08000u
@@ -170,12 +148,9 @@
 #define X86_SEG_TYPE_CODE        0x8u
 
 /* Types of system segments. */
-#define X86_SEG_TYPE_LDT            0x2u
-#define X86_SEG_TYPE_TSS_AVAILABLE  0x9u
-#define X86_SEG_TYPE_TSS_BUSY       0xbu
-#define X86_SEG_TYPE_TSS16_BUSY     0x3u
-#define X86_SEG_TYPE_INTERRUPT_GATE 0xeu
-#define X86_SEG_TYPE_TRAP_GATE      0xfu
+#define X86_SEG_TYPE_LDT        0x2u
+#define X86_SEG_TYPE_TSS_BUSY   0xbu
+#define X86_SEG_TYPE_TSS16_BUSY 0x3u
 
 /* Exception vectors */
 #define X86_VECTOR_DE              0
@@ -196,11 +171,7 @@
 #define X86_VECTOR_AC              17
 #define X86_VECTOR_MC              18
 #define X86_VECTOR_XM              19
-#define X86_VECTOR_VE              20
 #define X86_VECTOR_CP              21
-#define X86_VECTOR_HV              28
-#define X86_VECTOR_VC              29
-#define X86_VECTOR_SX              30
 #define X86_VECTOR_EXCEPTION_COUNT 32
 
 /* Page-fault error code */
@@ -210,7 +181,6 @@
 #define X86_PF_RESERVED       0x0008u
 #define X86_PF_FETCH          0x0010u
 #define X86_PF_PROTECTION_KEY 0x0020u
-#define X86_PF_SHADOW_STACK   0x0040u
 
 /* Page-table entries */
 #define X86_PTE_P         X86_U64(0x0001)
@@ -222,7 +192,6 @@
 #define X86_PTE_D         X86_U64(0x0040)
 #define X86_PTE_PS        X86_U64(0x0080) /* above the last level */
 #define X86_PTE_PAT       X86_U64(0x0080) /* last level */
-#define X86_PTE_G         X86_U64(0x0100)
 #define X86_PTE_LARGE_PAT X86_U64(0x1000) /* with PS set */
 #define X86_PTE_NX        X86_U64(0x8000000000000000)
 #define X86_PTE_ADDRESS   X86_U64(0x000ffffffffff000)
@@ -238,60 +207,36 @@
 /* Model-specific registers */
 #define X86_MSR_P5_MC_ADDR              0x00000000
 #define X86_MSR_P5_MC_TYPE              0x00000001
-#define X86_MSR_MONITOR_FILTER_SIZE     0x00000006
 #define X86_MSR_TSC                     0x00000010
 #define X86_MSR_PLATFORM_ID             0x00000017
 #define X86_MSR_APIC_BASE               0x0000001b
 #define X86_MSR_EBL_CR_POWERON          0x0000002a
 #define X86_MSR_FEATURE_CONTROL         0x0000003a
-#define X86_MSR_TSC_ADJUST              0x0000003b
 #define X86_MSR_SPEC_CTRL               0x00000048
-#define X86_MSR_PRED_CMD                0x00000049
 #define X86_MSR_BIOS_UPDT_TRIG          0x00000079
 #define X86_MSR_BIOS_SIGN_ID            0x0000008b
-#define X86_MSR_SMM_MONITOR_CTL         0x0000009b
 #define X86_MSR_SMBASE                  0x0000009e
-#define X86_MSR_PMC0                    0x000000c1
 #define X86_MSR_FSB_FREQ                0x000000cd
 #define X86_MSR_PLATFORM_INFO           0x000000ce
-#define X86_MSR_CORE_CAPABILITIES       0x000000cf
-#define X86_MSR_UMWAIT_CONTROL          0x000000e1
-#define X86_MSR_MPERF                   0x000000e7
-#define X86_MSR_APERF                   0x000000e8
 #define X86_MSR_MTRRCAP                 0x000000fe
-#define X86_MSR_ARCH_CAPABILITIES       0x0000010a
-#define X86_MSR_FLUSH_CMD               0x0000010b
-#define X86_MSR_BBL_CR_CTL3             0x0000011e
-#define X86_MSR_TSX_CTRL                0x00000122
-#define X86_MSR_MISC_FEATURES_ENABLES   0x00000140
 #define X86_MSR_SYSENTER_CS             0x00000174
 #define X86_MSR_SYSENTER_ESP            0x00000175
 #define X86_MSR_SYSENTER_EIP            0x00000176
 #define X86_MSR_MCG_CAP                 0x00000179
 #define X86_MSR_MCG_STATUS              0x0000017a
 #define X86_MSR_MCG_CTL                 0x0000017b
-#define X86_MSR_PERFEVTSEL0             0x00000186
-#define X86_MSR_PERFEVTSEL1             0x00000187
 #define X86_MSR_PERF_STATUS             0x00000198
 #define X86_MSR_PERF_CTL                0x00000199
-#define X86_MSR_CLOCK_MODULATION        0x0000019a
-#define X86_MSR_THERM_INTERRUPT         0x0000019b
 #define X86_MSR_THERM_STATUS            0x0000019c
 #define X86_MSR_MISC_ENABLE             0x000001a0
 #define X86_MSR_TEMPERATURE_TARGET      0x000001a2
-#define X86_MSR_MISC_FEATURE_CONTROL    0x000001a4
 #define X86_MSR_ENERGY_PERF_BIAS        0x000001b0
 #define X86_MSR_PACKAGE_THERM_STATUS    0x000001b1
-#define X86_MSR_LBR_SELECT              0x000001c8
-#define X86_MSR_LASTBRANCH_TOS          0x000001c9
 #define X86_MSR_DEBUGCTL                0x000001d9
 #define X86_MSR_LAST_BRANCH_FROM_IP     0x000001db
-#define X86_MSR_LAST_BRANCH_TO_IP       0x000001dc
-#define X86_MSR_LAST_INT_FROM_IP        0x000001dd
 #define X86_MSR_LAST_INT_TO_IP          0x000001de
 #define X86_MSR_MTRR_PHYSBASE0          0x00000200
 #define X86_MSR_MTRR_PHYSMASK0          0x00000201
-#define X86_MSR_MTRR_PHYS_LAST          0x0000021f
 #define X86_MSR_MTRR_PHYSBASE(index)    (X86_MSR_MTRR_PHYSBASE0 + 2 * (index))
 #define X86_MSR_MTRR_PHYSMASK(index)    (X86_MSR_MTRR_PHYSMASK0 + 2 * (index))
 #define X86_MSR_MTRR_FIX64K_00000       0x00000250
@@ -308,17 +253,7 @@
 #define X86_MSR_PAT                     0x00000277
 #define X86_MSR_MC0_CTL2                0x00000280
 #define X86_MSR_MTRR_DEF_TYPE           0x000002ff
-#define X86_MSR_FIXED_CTR0              0x00000309
-#define X86_MSR_PERF_CAPABILITIES       0x00000345
-#define X86_MSR_FIXED_CTR_CTRL          0x0000038d
-#define X86_MSR_PERF_GLOBAL_STATUS      0x0000038e
-#define X86_MSR_PERF_GLOBAL_CTRL        0x0000038f
-#define X86_MSR_PERF_GLOBAL_OVF_CTRL    0x00000390
-#define X86_MSR_PEBS_ENABLE             0x000003f1
 #define X86_MSR_MC0_CTL                 0x00000400
-#define X86_MSR_MC0_STATUS              0x00000401
-#define X86_MSR_MC0_ADDR                0x00000402
-#define X86_MSR_MC0_MISC                0x00000403
 #define X86_MSR_MC_LAST                 0x0000047f
 #define X86_MSR_VMX_BASIC               0x00000480
 #define X86_MSR_VMX_PINBASED_CTLS       0x00000481
@@ -330,31 +265,14 @@
 #define X86_MSR_VMX_CR0_FIXED1          0x00000487
 #define X86_MSR_VMX_CR4_FIXED0          0x00000488
 #define X86_MSR_VMX_CR4_FIXED1          0x00000489
-#define X86_MSR_VMX_VMCS_ENUM           0x0000048a
 #define X86_MSR_VMX_PROCBASED_CTLS2     0x0000048b
 #define X86_MSR_VMX_EPT_VPID_CAP        0x0000048c
 #define X86_MSR_VMX_TRUE_PINBASED_CTLS  0x0000048d
 #define X86_MSR_VMX_TRUE_PROCBASED_CTLS 0x0000048e
 #define X86_MSR_VMX_TRUE_EXIT_CTLS      0x0000048f
 #define X86_MSR_VMX_TRUE_ENTRY_CTLS     0x00000490
-#define X86_MSR_VMX_VMFUNC              0x00000491
-#define X86_MSR_VMX_PROCBASED_CTLS3     0x00000492
-#define X86_MSR_VMX_EXIT_CTLS2          0x00000493
-#define X86_MSR_PMC0_FULL_WIDTH         0x000004c1
 #define X86_MSR_DS_AREA                 0x00000600
 #define X86_MSR_RAPL_POWER_UNIT         0x00000606
-#define X86_MSR_PKG_POWER_LIMIT         0x00000610
-#define X86_MSR_PKG_ENERGY_STATUS       0x00000611
-#define X86_MSR_DRAM_ENERGY_STATUS      0x00000619
-#define X86_MSR_PP0_ENERGY_STATUS       0x00000639
-#define X86_MSR_PP1_ENERGY_STATUS       0x00000641
-#define X86_MSR_U_CET                   0x000006a0
-#define X86_MSR_S_CET                   0x000006a2
-#define X86_MSR_PL0_SSP                 0x000006a4
-#define X86_MSR_PL1_SSP                 0x000006a5
-#define X86_MSR_PL2_SSP                 0x000006a6
-#define X86_MSR_PL3_SSP                 0x000006a7
-#define X86_MSR_INTERRUPT_SSP_TABLE     0x000006a8
 #define X86_MSR_TSC_DEADLINE            0x000006e0
 #define X86_MSR_PM_ENABLE               0x00000770
 #define X86_MSR_X2APIC_FIRST            0x00000800
@@ -362,27 +280,16 @@
 #define X86_MSR_X2APIC_APIC_ID          0x00000802
 #define X86_MSR_X2APIC_VERSION          0x00000803
 #define X86_MSR_X2APIC_TPR              0x00000808
-#define X86_MSR_X2APIC_PPR              0x0000080a
 #define X86_MSR_X2APIC_EOI              0x0000080b
-#define X86_MSR_X2APIC_LDR              0x0000080d
 #define X86_MSR_X2APIC_SVR              0x0000080f
 #define X86_MSR_X2APIC_ISR0             0x00000810
-#define X86_MSR_X2APIC_TMR0             0x00000818
 #define X86_MSR_X2APIC_IRR0             0x00000820
-#define X86_MSR_X2APIC_ESR              0x00000828
-#define X86_MSR_X2APIC_LVT_CMCI         0x0000082f
 #define X86_MSR_X2APIC_ICR              0x00000830
 #define X86_MSR_X2APIC_LVT_TIMER        0x00000832
-#define X86_MSR_X2APIC_LVT_THERMAL      0x00000833
-#define X86_MSR_X2APIC_LVT_PERF         0x00000834
-#define X86_MSR_X2APIC_LVT_LINT0        0x00000835
-#define X86_MSR_X2APIC_LVT_LINT1        0x00000836
-#define X86_MSR_X2APIC_LVT_ERROR        0x00000837
 #define X86_MSR_X2APIC_TIMER_INITIAL    0x00000838
 #define X86_MSR_X2APIC_TIMER_CURRENT    0x00000839
 #define X86_MSR_X2APIC_TIMER_DIVIDE     0x0000083e
 #define X86_MSR_X2APIC_SELF_IPI         0x0000083f
-#define X86_MSR_BNDCFGS                 0x00000d90
 #define X86_MSR_XSS                     0x00000da0
 
 /* Model-specific registers of long mode */
@@ -395,20 +302,11 @@
 #define X86_MSR_GS_BASE        0xc0000101
 #define X86_MSR_KERNEL_GS_BASE 0xc0000102
 #define X86_MSR_TSC_AUX        0xc0000103
-#define X86_MSR_TSC_RATIO      0xc0000104
 
 /* Model-specific registers of AMD processors */
-#define X86_MSR_AMD_MPERF_RO           0xc00000e7
-#define X86_MSR_AMD_APERF_RO           0xc00000e8
-#define X86_MSR_AMD_IRPERF             0xc00000e9
-#define X86_MSR_AMD_PERFEVTSEL0        0xc0010000
-#define X86_MSR_AMD_PMC0               0xc0010004
 #define X86_MSR_AMD_SYSCFG             0xc0010010
 #define X86_MSR_AMD_HWCR               0xc0010015
 #define X86_MSR_AMD_IORR_BASE0         0xc0010016
-#define X86_MSR_AMD_IORR_MASK0         0xc0010017
-#define X86_MSR_AMD_IORR_BASE1         0xc0010018
-#define X86_MSR_AMD_IORR_MASK1         0xc0010019
 #define X86_MSR_AMD_TOP_MEM            0xc001001a
 #define X86_MSR_AMD_NB_CFG             0xc001001f
 #define X86_MSR_AMD_PATCH_LOADER       0xc0010020
@@ -417,33 +315,21 @@
 #define X86_MSR_AMD_INT_PENDING        0xc0010055
 #define X86_MSR_AMD_MMIO_CONF_BASE     0xc0010058
 #define X86_MSR_AMD_PSTATE_LIMIT       0xc0010061
-#define X86_MSR_AMD_PSTATE_CONTROL     0xc0010062
-#define X86_MSR_AMD_PSTATE_STATUS      0xc0010063
-#define X86_MSR_AMD_PSTATE_DEF0        0xc0010064
-#define X86_MSR_SMM_BASE               0xc0010111
 #define X86_MSR_SMM_ADDR               0xc0010112
 #define X86_MSR_SMM_MASK               0xc0010113
 #define X86_MSR_VM_CR                  0xc0010114
-#define X86_MSR_IGNNE                  0xc0010115
 #define X86_MSR_SMM_CTL                0xc0010116
 #define X86_MSR_VM_HSAVE_PA            0xc0010117
 #define X86_MSR_SVM_LOCK_KEY           0xc0010118
-#define X86_MSR_DOORBELL               0xc001011b
-#define X86_MSR_VIRT_SPEC_CTRL         0xc001011f
 #define X86_MSR_GHCB                   0xc0010130
-#define X86_MSR_SEV_STATUS             0xc0010131
 #define X86_MSR_AMD_OSVW_ID_LENGTH     0xc0010140
 #define X86_MSR_AMD_OSVW_STATUS        0xc0010141
-#define X86_MSR_AMD_PERFEVTSEL0_CORE   0xc0010200
 #define X86_MSR_AMD_CPUID_FEATURES_7   0xc0011002
-#define X86_MSR_AMD_CPUID_FEATURES     0xc0011004
 #define X86_MSR_AMD_CPUID_EXT_FEATURES 0xc0011005
 #define X86_MSR_AMD_LS_CFG             0xc0011020
-#define X86_MSR_AMD_IC_CFG             0xc0011021
 #define X86_MSR_AMD_DC_CFG             0xc0011022
 #define X86_MSR_AMD_BU_CFG2            0xc001102a
 #define X86_MSR_AMD_DE_CFG             0xc0011029
-#define X86_MSR_AMD_IBS_FETCH_CTL      0xc0011030
 
 /* Fields of model-specific registers */
 #define X86_APIC_BASE_BSP     X86_U64(0x100)
@@ -453,14 +339,10 @@
 #define X86_APIC_BASE_DEFAULT X86_U64(0xfee00000)
 
 #define X86_FEATURE_CONTROL_LOCK            X86_U64(0x1)
-#define X86_FEATURE_CONTROL_VMX_IN_SMX      X86_U64(0x2)
 #define X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX X86_U64(0x4)
 
-#define X86_VM_CR_DPD      X86_U64(0x01)
-#define X86_VM_CR_R_INIT   X86_U64(0x02)
-#define X86_VM_CR_DIS_A20M X86_U64(0x04)
-#define X86_VM_CR_LOCK     X86_U64(0x08)
-#define X86_VM_CR_SVMDIS   X86_U64(0x10)
+#define X86_VM_CR_LOCK   X86_U64(0x08)
+#define X86_VM_CR_SVMDIS X86_U64(0x10)
 
 #define X86_MTRRCAP_COUNT              X86_U64(0x0ff)
 #define X86_MTRRCAP_FIXED              X86_U64(0x100)
@@ -475,16 +357,8 @@
 #define X86_DEBUGCTL_BTF X86_U64(0x2)
 
 #define X86_MISC_ENABLE_FAST_STRINGS     X86_U64(0x00000001)
-#define X86_MISC_ENABLE_PMU              X86_U64(0x00000080)
 #define X86_MISC_ENABLE_BTS_UNAVAILABLE  X86_U64(0x00000800)
 #define X86_MISC_ENABLE_PEBS_UNAVAILABLE X86_U64(0x00001000)
-#define X86_MISC_ENABLE_MWAIT            X86_U64(0x00040000)
-#define X86_MISC_ENABLE_LIMIT_CPUID      X86_U64(0x00400000)
-
-#define X86_SPEC_CTRL_IBRS  X86_U64(0x1)
-#define X86_SPEC_CTRL_STIBP X86_U64(0x2)
-#define X86_SPEC_CTRL_SSBD  X86_U64(0x4)
-#define X86_PRED_CMD_IBPB   X86_U64(0x1)
 
 /* Longest instruction the processor accepts. */
 #define X86_INSN_LENGTH_MAX 15

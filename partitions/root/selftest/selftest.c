@@ -41,6 +41,7 @@ static const struct group groups[] = {
     {"hypercall-errors", selftest_hypercall_errors},
     {"isolation", selftest_isolation},
     {"lifecycle", selftest_lifecycle},
+    {"bad-state", selftest_bad_state},
 };
 
 static uint32_t interrupt_count; /* atomic */

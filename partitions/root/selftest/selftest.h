@@ -37,5 +37,6 @@ bool selftest_synic(void);
 bool selftest_isolation(void);
 bool selftest_lifecycle(void);
 bool selftest_hypercall_errors(void);
+bool selftest_bad_state(void);
 
 #endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events: turns what common code wants delivered into VM-entry interruption information or a window, and what an exit
+ * interrupted back into the VP's pending interruption. Which event comes first is common code's decision
+ * (vp_next_event). SDM vol. 3, VM-Entry Controls for Event Injection; Information for VM Exits That Occur During Event
+ * Delivery.
+ */
+#include "vmx/vmx.h"
+
+/* Exceptions that push an error code. SDM vol. 3, Exceptions and Interrupts Summary. */
+#define ERROR_CODE_VECTORS                                                                                             \
+    (1u << X86_VECTOR_DF | 1u << X86_VECTOR_TS | 1u << X86_VECTOR_NP | 1u << X86_VECTOR_SS | 1u << X86_VECTOR_GP |     \
+     1u << X86_VECTOR_PF | 1u << X86_VECTOR_AC)
+
+static uint32_t type_of(uint64_t interruption)
+{
+    switch (hv_pending_interruption_type(interruption)) {
+    case HV_X64_PENDING_INTERRUPT:
+        return VMX_EVENT_INTERRUPT;
+    case HV_X64_PENDING_NMI:
+        return VMX_EVENT_NMI;
+    case HV_X64_PENDING_SOFTWARE_INTERRUPT:
+        return VMX_EVENT_SOFTWARE;
+    default:
+        return VMX_EVENT_EXCEPTION;
+    }
+}
+
+static void inject(struct vp *vp, uint64_t interruption)
+{
+    uint32_t vector = hv_pending_interruption_vector(interruption) & VMX_EVENT_VECTOR_MASK;
+    uint32_t type = type_of(interruption);
+    uint32_t event = VMX_EVENT_VALID | type << VMX_EVENT_TYPE_SHIFT | vector;
+
+    /* The processor insists that an error code comes with just these, and with none in real mode. */
+    if (type == VMX_EVENT_EXCEPTION && vector < X86_VECTOR_EXCEPTION_COUNT && ((ERROR_CODE_VECTORS >> vector) & 1u) &&
+        (vmcs_read(VMCS_GUEST_CR0) & X86_CR0_PE)) {
+        event |= VMX_EVENT_ERROR_VALID;
+        vmcs_write(VMCS_ENTRY_EVENT_ERROR, hv_pending_interruption_error_code(interruption));
+    }
+    if (type == VMX_EVENT_NMI) {
+        vp->nmi_masked = false; /* the processor blocks further ones itself, and insists on doing so */
+    }
+    if (type == VMX_EVENT_SOFTWARE) {
+        /* What is pushed is RIP plus the length, which must not be zero everywhere; RIP is behind the instruction. */
+        vp->regs.rip--;
+        vmcs_write(VMCS_ENTRY_INSN_LENGTH, 1);
+    }
+    vmcs_write(VMCS_ENTRY_EVENT, event);
+}
+
+static void set_windows(struct vmx_vp *own, uint32_t windows)
+{
+    uint32_t controls = (own->cpu_controls & ~(VMX_CPU_INTERRUPT_WINDOW | VMX_CPU_NMI_WINDOW)) | windows;
+
+    if (controls != own->cpu_controls) {
+        own->cpu_controls = controls;
+        vmcs_write(VMCS_CPU_CONTROLS, controls);
+    }
+}
+
+static void set_tpr_threshold(struct vmx_vp *own, uint32_t threshold)
+{
+    if (threshold != own->tpr_threshold) {
+        own->tpr_threshold = threshold;
+        vmcs_write(VMCS_TPR_THRESHOLD, threshold);
+    }
+}
+
+void vmx_prepare_events(struct vp *vp)
+{
+    struct vmx_vp *own = vmx_of(vp);
+    struct vp_event event = vp_next_event(vp);
+    uint32_t windows = event.want_nmi_window ? VMX_CPU_NMI_WINDOW : 0;
+    uint32_t threshold = 0;
+
+    vmx_select(own);
+    if (event.inject) {
+        inject(vp, event.interruption);
+    }
+    if (event.want_interrupt_window && event.window_priority > apic_tpr(vp) >> 4) {
+        windows |= VMX_CPU_INTERRUPT_WINDOW;
+    } else if (event.want_interrupt_window) {
+        threshold = event.window_priority; /* an exit when the task priority's class falls below it */
+    }
+    set_windows(own, windows);
+    set_tpr_threshold(own, threshold);
+}
+
+void vmx_collect_event(struct vp *vp)
+{
+    uint32_t info = (uint32_t)vmcs_read(VMCS_VECTORING_EVENT);
+    uint32_t vector = info & VMX_EVENT_VECTOR_MASK;
+
+    if (!(info & VMX_EVENT_VALID)) {
+        return;
+    }
+    switch ((enum vmx_event_type)((info & VMX_EVENT_TYPE_MASK) >> VMX_EVENT_TYPE_SHIFT)) {
+    case VMX_EVENT_INTERRUPT:
+        vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_INTERRUPT, vector);
+        break;
+    case VMX_EVENT_NMI:
+        vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_NMI, X86_VECTOR_NMI);
+        vp->nmi_masked = false;
+        break;
+    case VMX_EVENT_EXCEPTION:
+        vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_EXCEPTION, vector);
+        if (info & VMX_EVENT_ERROR_VALID) {
+            vp->pending_interruption |= HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE |
+                                        vmcs_read(VMCS_VECTORING_ERROR) << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT;
+        }
+        break;
+    case VMX_EVENT_SOFTWARE:
+    case VMX_EVENT_PRIVILEGED_SOFTWARE:
+    case VMX_EVENT_SOFTWARE_EXCEPTION:
+    case VMX_EVENT_OTHER:
+        break; /* RIP is still at the instruction: it executes again */
+    }
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* Decodes the exit in the current VMCS and hands it to common code; nothing is decided here that AMD-V would decide the
+ * same way. SDM vol. 3, VM Exits. */
+#include "vmx/vmx.h"
+
+#include "hv/cpu/asm.h"
+#include "hv/debug/trace.h"
+#include "hv/lib/fmt.h"
+
+/* Length of the exiting instruction; valid for exits that an instruction caused. */
+static uint8_t insn_length(void)
+{
+    return (uint8_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
+}
+
+static enum exit_action handle_io(struct vp *vp)
+{
+    uint64_t info = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    struct exit_io io = {
+        .port = (uint16_t)(info >> VMX_IO_PORT_SHIFT),
+        .size = (uint8_t)((info & VMX_IO_SIZE_MASK) + 1),
+        .is_in = (info & VMX_IO_IN) != 0,
+        .is_string = (info & VMX_IO_STRING) != 0,
+        .has_rep = (info & VMX_IO_REP) != 0,
+        .insn_length = insn_length(),
+    };
+
+    return exit_io(vp, &io);
+}
+
+static enum exit_action handle_ept_violation(struct vp *vp)
+{
+    uint64_t info = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    struct exit_memory access = {
+        .gpa = gpa(vmcs_read(VMCS_EXIT_GPA)),
+        .gva_valid = (info & VMX_EPT_GVA_VALID) != 0,
+        .is_write = (info & VMX_EPT_WRITE) != 0,
+        .is_execute = (info & VMX_EPT_FETCH) != 0,
+        .in_page_walk = (info & VMX_EPT_GVA_VALID) != 0 && (info & VMX_EPT_GVA_TRANSLATED) == 0,
+    };
+
+    if (access.gva_valid) {
+        access.gva = vmcs_read(VMCS_EXIT_GVA);
+    }
+    if ((info & VMX_EPT_NMI_UNBLOCK) && !(vmcs_read(VMCS_VECTORING_EVENT) & VMX_EVENT_VALID)) {
+        vp->nmi_masked = true; /* the IRET that ended it has faulted and comes again */
+    }
+    vmx_read_rsp(vp);
+    vmx_collect_event(vp);
+    return exit_memory(vp, &access);
+}
+
+static enum exit_action handle_exception(struct vp *vp, uint32_t info)
+{
+    uint8_t vector = (uint8_t)(info & VMX_EVENT_VECTOR_MASK);
+    bool has_error = (info & VMX_EVENT_ERROR_VALID) != 0;
+    uint32_t error = has_error ? (uint32_t)vmcs_read(VMCS_EXIT_EVENT_ERROR) : 0;
+    uint64_t parameter = 0;
+
+    if ((info & VMX_EVENT_NMI_UNBLOCK) && !(vmcs_read(VMCS_VECTORING_EVENT) & VMX_EVENT_VALID)) {
+        vp->nmi_masked = true;
+    }
+    if (vector == X86_VECTOR_PF) {
+        parameter = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    } else if (vector == X86_VECTOR_DB) {
+        /* DR6 is not changed before the exit; the qualification says what would have been. */
+        parameter = vmcs_read(VMCS_EXIT_QUALIFICATION) | X86_DR6_RESET;
+        vmx_set_live(vp, VMX_LIVE_DR6, parameter);
+    }
+    vmx_collect_event(vp);
+    return exit_exception(vp, vector, has_error, error, parameter);
+}
+
+static enum exit_action handle_exception_or_nmi(struct vp *vp)
+{
+    uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_EVENT);
+
+    if ((info & VMX_EVENT_TYPE_MASK) >> VMX_EVENT_TYPE_SHIFT == VMX_EVENT_NMI) {
+        /* The exit has taken it and blocks further ones until the handler's IRET. */
+        __asm__ volatile("int $2" : : : "memory");
+        return exit_interrupt(vp);
+    }
+    return handle_exception(vp, info);
+}
+
+static enum exit_action unexpected(struct vp *vp, uint32_t reason, const char *name)
+{
+    char what[96];
+
+    fmt_snprintf(what, sizeof(what), "VT-x exit %u%s%s, qualification %lx, at GPA %lx", reason,
+                 name != NULL ? ", " : "", name != NULL ? name : "", vmcs_read(VMCS_EXIT_QUALIFICATION),
+                 vmcs_read(VMCS_EXIT_GPA));
+    vmx_read_rsp(vp);
+    return exit_unexpected(vp, reason, what);
+}
+
+/* Exits that are neither an instruction of this guest's business nor frequent. */
+static enum exit_action handle_rare(struct vp *vp, uint32_t reason)
+{
+    switch (reason) {
+    case VMX_EXIT_TRIPLE_FAULT:
+        return exit_shutdown(vp);
+    case VMX_EXIT_INIT:
+    case VMX_EXIT_SIPI:
+    case VMX_EXIT_IO_SMI:
+    case VMX_EXIT_OTHER_SMI:
+        return EXIT_RESUME;
+    case VMX_EXIT_RDPMC:
+        vp_inject_gp(vp);
+        return EXIT_RESUME;
+    case VMX_EXIT_GETSEC:
+    case VMX_EXIT_RSM:
+    case VMX_EXIT_VMCLEAR:
+    case VMX_EXIT_VMLAUNCH:
+    case VMX_EXIT_VMPTRLD:
+    case VMX_EXIT_VMPTRST:
+    case VMX_EXIT_VMREAD:
+    case VMX_EXIT_VMRESUME:
+    case VMX_EXIT_VMWRITE:
+    case VMX_EXIT_VMXOFF:
+    case VMX_EXIT_VMXON:
+    case VMX_EXIT_INVEPT:
+    case VMX_EXIT_INVVPID:
+    case VMX_EXIT_VMFUNC:
+    case VMX_EXIT_ENCLS:
+    case VMX_EXIT_MONITOR:
+    case VMX_EXIT_MWAIT:
+    case VMX_EXIT_UMWAIT:
+    case VMX_EXIT_TPAUSE:
+    case VMX_EXIT_XSAVES:
+    case VMX_EXIT_XRSTORS:
+        return exit_undefined(vp);
+    case VMX_EXIT_MACHINE_CHECK:
+        __asm__ volatile("int $18" : : : "memory");
+        return EXIT_RESUME;
+    case VMX_EXIT_TASK_SWITCH:
+        return unexpected(vp, reason, "hardware task switch");
+    case VMX_EXIT_EPT_MISCONFIGURATION:
+        return unexpected(vp, reason, "EPT misconfiguration");
+    default:
+        return unexpected(vp, reason, NULL);
+    }
+}
+
+enum exit_action vmx_handle_exit(struct vp *vp, uint32_t reason)
+{
+    trace(TRACE_EXIT, vp->trace_id, reason, vp->regs.rip);
+    switch (reason) {
+    case VMX_EXIT_EXCEPTION_NMI:
+        return handle_exception_or_nmi(vp);
+    case VMX_EXIT_INTERRUPT:
+    case VMX_EXIT_TIMER:
+        irq_window();
+        return exit_interrupt(vp);
+    case VMX_EXIT_INTERRUPT_WINDOW:
+    case VMX_EXIT_NMI_WINDOW:
+    case VMX_EXIT_TPR_BELOW_THRESHOLD:
+        return EXIT_RESUME; /* vmx_prepare_events() injects */
+    case VMX_EXIT_CPUID:
+        return exit_cpuid(vp, insn_length());
+    case VMX_EXIT_VMCALL:
+        vmx_read_rsp(vp); /* a call may read the caller's own registers */
+        return exit_hypercall(vp, insn_length());
+    case VMX_EXIT_RDMSR:
+        return exit_rdmsr(vp, insn_length());
+    case VMX_EXIT_WRMSR:
+        return exit_wrmsr(vp, insn_length());
+    case VMX_EXIT_IO:
+        return handle_io(vp);
+    case VMX_EXIT_EPT_VIOLATION:
+        return handle_ept_violation(vp);
+    case VMX_EXIT_HLT:
+        return exit_halt(vp, insn_length());
+    case VMX_EXIT_PAUSE:
+        return exit_pause(vp, insn_length());
+    case VMX_EXIT_XSETBV:
+        return exit_xsetbv(vp, insn_length());
+    case VMX_EXIT_INVD:
+    case VMX_EXIT_WBINVD:
+        return exit_cache_flush(vp, insn_length());
+    case VMX_EXIT_CR_ACCESS:
+        return vmx_handle_cr(vp, insn_length());
+    default:
+        return handle_rare(vp, reason);
+    }
+}
