@@ -6,6 +6,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/cpu.h"
 #include "hv/debug/debug.h"
+#include "hv/debug/uart.h"
 #include "hv/hypercall/hc.h"
 #include "hv/partition/device_interrupt.h"
 #include "hv/partition/stats.h"
@@ -119,6 +120,7 @@ hv_status_t hc_enter_sleep_state(struct hypercall_context *call)
         return HV_STATUS_OPERATION_DENIED;
     }
     log_line("the root switches the machine off");
+    uart_drain();
     power_off(registered);
     stop_machine("the machine did not switch itself off (PM1a control port 0x%x)", acpi_info()->pm1a_control_port);
 }

@@ -9,6 +9,7 @@
 #include "hv/cpu/cpu.h"
 #include "hv/debug/debug.h"
 #include "hv/debug/trace.h"
+#include "hv/debug/uart.h"
 #include "hv/time/time.h"
 #include "tests/machine/machine.h"
 #include "tests/machine/private.h"
@@ -147,6 +148,10 @@ void stop_machine(const char *format, ...)
     log_list(format, arguments);
     va_end(arguments);
     end();
+}
+
+void uart_drain(void)
+{
 }
 
 bool machine_panics(void (*function)(void *argument), void *argument)

@@ -18,7 +18,7 @@ A type-1 hypervisor that speaks the Hyper-V ABI, with a built-in root partition.
 installs the Debian packages it needs and builds; nothing has to be prepared.
 
 commands:
-  run      boot it in QEMU with children that run Linux; the terminal is the child's console
+  run      boot it in QEMU or Bochs with children that run Linux; the terminal is the child's console
   test     build and run the tests
   iso      write an ISO that boots on BIOS and UEFI machines
   setup    install every package, fetch the guest kernel, build everything
@@ -30,8 +30,8 @@ commands:
 def command_run(arguments):
     """./partita run"""
     import runner
-    parser = machine_options.Parser(prog="partita run", description="Boot the hypervisor in QEMU, with the built-in "
-                                    "root partition and children that run Linux.")
+    parser = machine_options.Parser(prog="partita run", description="Boot the hypervisor in QEMU or Bochs, with "
+                                    "the built-in root partition and children that run Linux.")
     machine_options.add_machine_options(parser)
     machine_options.add_emulator_options(parser)
     return runner.run(parser.parse_args(arguments))

@@ -19,6 +19,11 @@ PAYLOAD_OFFSET = 0x248
 PAYLOAD_LENGTH_OFFSET = 0x24C
 SECTOR_BYTES = 512
 PAYLOAD_PROTOCOL = 0x0208
+# Fields of a 64-bit ELF file's header and of its program headers.
+ELF_PHOFF, ELF_SHOFF, ELF_PHNUM, ELF_SHNUM = 0x20, 0x28, 0x38, 0x3C
+PROGRAM_HEADER_BYTES, PROGRAM_OFFSET, PROGRAM_FILE_SIZE = 56, 0x08, 0x20
+PT_LOAD = 1
+PAGE_BYTES = 4096
 
 KERNEL = GUEST / "vmlinuz"
 VMLINUX = GUEST / "vmlinux"
@@ -58,6 +63,32 @@ def extract_vmlinux(image):
     return data
 
 
+def compact(elf):
+    """The same ELF without section table, gaps and the zeros at the end of its segments, which are half of a vmlinux:
+    boot loaders in slow emulators read all that is there."""
+    headers = struct.unpack_from("<Q", elf, ELF_PHOFF)[0]
+    count = struct.unpack_from("<H", elf, ELF_PHNUM)[0]
+    segments = [(headers + index * PROGRAM_HEADER_BYTES,
+                 *struct.unpack_from("<I4xQ16xQ", elf, headers + index * PROGRAM_HEADER_BYTES))
+                for index in range(count)]
+    out = bytearray(elf[:headers + count * PROGRAM_HEADER_BYTES])
+    struct.pack_into("<Q", out, ELF_SHOFF, 0)
+    struct.pack_into("<HH", out, ELF_SHNUM, 0, 0)
+    for at, kind, offset, size in segments:
+        if kind != PT_LOAD:
+            continue
+        data = elf[offset:offset + size].rstrip(b"\0")
+        out += bytes(-len(out) % PAGE_BYTES)
+        struct.pack_into("<Q", out, at + PROGRAM_OFFSET, len(out))
+        struct.pack_into("<Q", out, at + PROGRAM_FILE_SIZE, len(data))
+        for inner_at, inner_kind, inner, _ in segments:
+            # Notes lie inside of a segment that is loaded.
+            if inner_kind != PT_LOAD and offset <= inner < offset + size:
+                struct.pack_into("<Q", out, inner_at + PROGRAM_OFFSET, len(out) + inner - offset)
+        out += data
+    return bytes(out)
+
+
 def unpack(name, metapackage=False):
     """Downloads and unpacks a package under build/guest; returns (package name, folder)."""
     package, archive = fetch(name, GUEST / "download", metapackage)
@@ -79,7 +110,7 @@ def fetch_kernel():
     if not images:
         raise Failure(f"{package} holds no boot/vmlinuz-*")
     image = images[-1].read_bytes()
-    VMLINUX.write_bytes(extract_vmlinux(image))
+    VMLINUX.write_bytes(compact(extract_vmlinux(image)))
     KERNEL.write_bytes(image)
     shutil.rmtree(MODULES, ignore_errors=True)
     MODULES.mkdir()

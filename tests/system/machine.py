@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The machines that the hypervisor boots on: QEMU by -kernel or from the ISO on BIOS and UEFI, with KVM or in
-software, and Bochs. Only command lines and configuration files; starting and watching them is the caller's job."""
+software, and Bochs: command lines, configuration files, start, and how they ended. Watching them is the caller's
+job."""
 
+import contextlib
 import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import Failure
+from common import Failure, tail
 
 ROOT_MEMORY_MIB = 256
 PROBE_SECONDS = 15
@@ -19,7 +22,13 @@ PROBE_SECONDS = 15
 STOP_OPTION = "onstop=poweroff"
 STATUS_STOPPED = 33
 STATUS_PANIC = 35
-BACKEND_LINE = "backend: AMD-V"
+STATUS_LOST = 1
+CONNECT_SECONDS = 30
+READ_BYTES = 65536
+BOCHS_MODEL = "corei7_haswell_4770"
+BOCHS_LAST_WORDS = "Bochs is exiting with the following message:"
+BOCHS_FILES = {"bochsbios": Path("/usr/share/bochs/BIOS-bochs-latest"),
+               "vgabios": Path("/usr/share/bochs/VGABIOS-lgpl-latest")}
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
@@ -30,12 +39,12 @@ plugin_ctrl: unmapped=true, iodebug=true
 cpu: model={model}, count={lps}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1
 clock: sync=none, time0=946681200, rtc_sync=0
 memory: guest={memory}, host={memory}
-romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
-vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+romimage: file={bochsbios}, options=fastboot
+vgaromimage: file={vgabios}
 ata0: enabled=true, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=cdrom, path={iso}, status=inserted
-boot: cdrom
-com1: enabled=true, mode=file, dev=com1.log
+ata0-master: type=disk, mode=flat, path={iso}, cylinders=0
+boot: disk
+com1: enabled=true, {com1}
 com2: enabled=true, mode=file, dev=hv.log
 pci: enabled=1, chipset=i440fx
 log: bochs.log
@@ -50,11 +59,24 @@ speaker: enabled=false
 
 @dataclass
 class Accelerator:
-    """How QEMU executes instructions, and in words why."""
+    """What executes the instructions, and in words why: QEMU with these arguments, or Bochs."""
 
     arguments: list
     cpu: str
     reason: str
+    is_bochs: bool = False
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """What tells one kind of virtualisation from the other; the hypervisor logs `backend: ` and the name."""
+
+    name: str
+    flag: str
+    module: str
+
+
+VENDORS = {"svm": Vendor("AMD-V", "svm", "kvm_amd"), "vmx": Vendor("VT-x", "vmx", "kvm_intel")}
 
 
 @dataclass
@@ -95,38 +117,47 @@ def software():
     return Accelerator(["-accel", "tcg,thread=single"], "max", "QEMU's software CPU")
 
 
-def kvm_obstacle(image, folder):
-    """Why KVM cannot run an AMD-V hypervisor here, or None if it really did."""
+def bochs():
+    """Bochs' CPU: the emulated one with VT-x."""
+    return Accelerator([], BOCHS_MODEL, "Bochs", is_bochs=True)
+
+
+def cpu_flags():
+    """What the host's CPU can do, as Linux says it."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    return next((line for line in lines if line.startswith("flags")), "").split()
+
+
+def kvm_obstacle(vendor, image, folder):
+    """Why KVM cannot run a hypervisor for this kind of virtualisation here, or None if it really did."""
     if not os.path.exists("/dev/kvm"):
         return "no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "no access to /dev/kvm"
-    flags = next((line for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-                  if line.startswith("flags")), "").split()
-    if "svm" not in flags:
-        return "the host's CPU offers no AMD-V"
+    if vendor.flag not in cpu_flags():
+        return f"the host's CPU offers no {vendor.name}"
     try:
-        nested = Path("/sys/module/kvm_amd/parameters/nested").read_text(encoding="ascii").strip()
+        nested = Path(f"/sys/module/{vendor.module}/parameters/nested").read_text(encoding="ascii").strip()
     except OSError:
-        return "kvm_amd is not loaded"
+        return f"{vendor.module} is not loaded"
     if nested not in ("1", "Y"):
-        return "kvm_amd has nesting switched off"
-    return None if boots_under_kvm(image, folder) else "a trial boot did not find AMD-V"
+        return f"{vendor.module} has nesting switched off"
+    return None if boots_under_kvm(vendor, image, folder) else f"a trial boot did not find {vendor.name}"
 
 
-def boots_under_kvm(image, folder):
+def boots_under_kvm(vendor, image, folder):
     """Starts the bare image under KVM and waits for the line that names its backend."""
     log = folder / "probe.log"
     log.unlink(missing_ok=True)
     probe = Machine(image, STOP_OPTION, accelerator=Accelerator(["-accel", "kvm"], "host", ""))
-    with open(folder / "probe-qemu.log", "wb") as errors:
+    with open(folder / "probe-emulator.log", "wb") as errors:
         process = start(qemu_command(probe, folder, log.name), folder, stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL, stderr=errors)
         try:
             deadline = time.monotonic() + PROBE_SECONDS
             while time.monotonic() < deadline:
                 is_over = process.poll() is not None
-                if log.is_file() and BACKEND_LINE in log.read_text(encoding="utf-8", errors="replace"):
+                if log.is_file() and f"backend: {vendor.name}" in log.read_text(encoding="utf-8", errors="replace"):
                     return True
                 if is_over:
                     return False
@@ -136,13 +167,15 @@ def boots_under_kvm(image, folder):
             stop(process)
 
 
-def choose_accelerator(image, folder):
-    """KVM if AMD-V really works under it, else the software CPU."""
-    obstacle = kvm_obstacle(image, folder)
+def choose_accelerator(cpu, image, folder):
+    """KVM if virtualisation really works under it, of the wanted kind or, without a wish, of the host's; else an
+    emulated CPU: Bochs' for VT-x, QEMU's for AMD-V and without a wish."""
+    wanted = cpu or ("vmx" if "vmx" in cpu_flags() else "svm")
+    obstacle = kvm_obstacle(VENDORS[wanted], image, folder)
     if obstacle is None:
-        return Accelerator(["-accel", "kvm"], "host", "KVM with nested AMD-V")
-    chosen = software()
-    chosen.reason = f"QEMU's software CPU (not KVM: {obstacle})"
+        return Accelerator(["-accel", "kvm"], "host", f"KVM with nested {VENDORS[wanted].name}")
+    chosen = bochs() if cpu == "vmx" else software()
+    chosen.reason += f" (not KVM: {obstacle})"
     return chosen
 
 
@@ -190,12 +223,18 @@ def qemu_command(machine, folder, hv_log="hv.log", root_console="stdio", iso=Non
     return command
 
 
-def bochs_command(folder, iso, model, lps, memory_mib):
+def bochs_command(machine, folder, iso, root_console="mode=file, dev=com1.log"):
     """Bochs' command line, its configuration written into `folder`, which must be its working directory."""
-    program = shutil.which("bochs")
+    name = os.environ.get("PARTITA_BOCHS", "bochs")
+    program = shutil.which(name)
     if program is None:
-        raise Failure("bochs is missing")
-    text = BOCHS_CONFIGURATION.format(model=model, lps=lps, memory=memory_mib, iso=iso)
+        raise Failure(f"{name} is missing")
+    for package, path in BOCHS_FILES.items():
+        if not path.is_file():
+            raise Failure(f"Bochs' firmware is missing: {path} (package {package})")
+    link(iso, folder / "boot.disk")
+    text = BOCHS_CONFIGURATION.format(model=machine.cpu or BOCHS_MODEL, lps=machine.lps, memory=machine.memory_mib,
+                                      iso="boot.disk", com1=root_console, **BOCHS_FILES)
     (folder / "bochsrc").write_text(text, encoding="utf-8")
     # The packaged program contains a debugger that waits for its first command.
     (folder / "bochs.rc").write_text("c\n", encoding="ascii")
@@ -221,3 +260,62 @@ def stop(process):
     if process.poll() is None:
         process.kill()
     process.wait()
+
+
+def bochs_last_words(folder):
+    """What Bochs says when it ends, in one line, or None."""
+    lines = tail(folder / "emulator.log", 100)
+    return next((line for before, line in zip(lines, lines[1:]) if before == BOCHS_LAST_WORDS), None)
+
+
+def accept(listener, process, folder):
+    """The connection that Bochs makes from the root's console before the first instruction."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    listener.settimeout(0.1)
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            return listener.accept()[0]
+    stop(process)
+    raise Failure(f"Bochs did not start: {bochs_last_words(folder) or 'no reason given'}")
+
+
+@contextlib.contextmanager
+def running(machine, folder, iso=None):
+    """Runs the machine with the root's console as a stream of bytes: its process, and the descriptors to read from and
+    to write to. Bochs loses bytes on a pseudo-terminal that is full, but waits for a socket."""
+    with open(folder / "emulator.log", "wb") as log, contextlib.ExitStack() as stack:
+        if machine.accelerator.is_bochs:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
+            console = f"mode=socket-client, dev=127.0.0.1:{listener.getsockname()[1]}"
+            process = start(bochs_command(machine, folder, iso, console), folder, stdin=subprocess.DEVNULL, stdout=log,
+                            stderr=log)
+            stack.callback(stop, process)
+            reader = writer = stack.enter_context(accept(listener, process, folder)).fileno()
+        else:
+            process = start(qemu_command(machine, folder, iso=iso), folder, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=log, bufsize=0)
+            stack.callback(stop, process)
+            reader, writer = process.stdout.fileno(), process.stdin.fileno()
+        yield process, reader, writer
+
+
+def read_console(reader):
+    """What the root's console has for us; nothing once the emulator has closed it, which it does by ending."""
+    try:
+        return os.read(reader, READ_BYTES)
+    except ConnectionResetError:
+        return b""
+
+
+def ending(machine, folder, process):
+    """How a machine that is over has ended, as QEMU's exit status says it. Bochs' status is always the same; its last
+    words say which port ended it, and the hypervisor's log whether that was a panic."""
+    if not machine.accelerator.is_bochs:
+        return process.returncode
+    words = bochs_last_words(folder) or ""
+    if "soft power off" in words:
+        return 0
+    if "hutdown" not in words:
+        return STATUS_LOST
+    panicked = any(line.startswith("partita: panic") for line in tail(folder / "hv.log", 1))
+    return STATUS_PANIC if panicked else STATUS_STOPPED

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import guestfiles
-from common import TOP, Failure
-from machine import Module
+from common import Failure
+from machine import BOCHS_MODEL, VENDORS, Module
 
 VPS_MAX = 64
 CHILDREN_MAX = 16
@@ -87,12 +87,16 @@ def add_emulator_options(parser):
     """Options of run alone."""
     group = parser.add_argument_group("the machine")
     group.add_argument("--lps", metavar="N",
-                       help=f"processors (default: 2, or 1 on a host with one; at most {LPS_MAX})")
-    group.add_argument("--cpu", choices=("svm", "vmx"), default="svm",
-                       help="kind of virtualisation: AMD-V (svm) or Intel VT-x (vmx)")
+                       help=f"processors (default: 2, or 1 on a host with one and in Bochs; at most {LPS_MAX})")
+    group.add_argument("--cpu", choices=tuple(VENDORS),
+                       help="kind of virtualisation: AMD-V (svm) in QEMU, with KVM where that really works; Intel VT-x "
+                            "(vmx) in QEMU with KVM where that really works, else in Bochs, which takes about a minute "
+                            "to boot (default: what works with KVM here, else svm)")
     group.add_argument("--qemu-cpu", metavar="MODEL", help="CPU model for QEMU (default: max, or host with KVM)")
-    group.add_argument("--firmware", choices=("kernel", "bios", "uefi"), default="kernel",
-                       help="start the image directly (kernel), or boot the ISO on BIOS or UEFI")
+    group.add_argument("--bochs-cpu", metavar="MODEL", help=f"CPU model for Bochs (default: {BOCHS_MODEL})")
+    group.add_argument("--firmware", choices=("kernel", "bios", "uefi"),
+                       help="start the image directly (kernel, the default in QEMU), or boot the ISO on BIOS (the only "
+                            "way in Bochs) or UEFI")
     group.add_argument("--timeout", metavar="S",
                        help=f"give up after S seconds, status 124 (default {TIMEOUT_DEFAULT_S}; none on a terminal "
                             "without --exec)")
@@ -155,18 +159,30 @@ def check(options):
 
 def check_emulator(options):
     """The same for the options of run alone."""
-    if options.lps is None:
-        options.lps = min(os.cpu_count() or 1, 2)
-    else:
+    if options.lps is not None:
         options.lps = whole("--lps", options.lps, 1, LPS_MAX)
     if options.timeout is not None:
         options.timeout = whole("--timeout", options.timeout, 1, 1_000_000)
-    if options.qemu_cpu is not None and not re.fullmatch(r"[\w.,+=-]+", options.qemu_cpu):
-        raise Failure(f"--qemu-cpu: {options.qemu_cpu!r} is not a CPU model of QEMU")
-    if options.cpu == "vmx":
-        if not any((TOP / "vmx").glob("*.c")):
-            raise Failure("--cpu vmx: not yet: the VT-x backend is not built")
-        raise Failure("--cpu vmx: not yet: QEMU's software CPU has no VT-x, and no other machine is set up for run")
+    for option, model in (("--qemu-cpu", options.qemu_cpu), ("--bochs-cpu", options.bochs_cpu)):
+        if model is not None and not re.fullmatch(r"[\w.,+=-]+", model):
+            raise Failure(f"{option}: {model!r} is not a CPU model")
+
+
+def settle(options, accelerator):
+    """Fills in what depends on the machine that was chosen, and refuses what that machine does not have."""
+    if accelerator.is_bochs:
+        if options.qemu_cpu is not None:
+            raise Failure("--qemu-cpu: this runs on Bochs, where --bochs-cpu chooses the model")
+        if options.firmware not in (None, "bios"):
+            raise Failure(f"--firmware {options.firmware}: this runs on Bochs, which has only a BIOS")
+        # It would take Bochs minutes to unpack the kernel.
+        options.kernel = [guestfiles.VMLINUX if file == guestfiles.KERNEL else file for file in options.kernel]
+        options.model, options.firmware, lps = options.bochs_cpu or "", "bios", 1
+    else:
+        if options.bochs_cpu is not None:
+            raise Failure("--bochs-cpu: this runs on QEMU, where --qemu-cpu chooses the model (--cpu vmx: Bochs)")
+        options.model, options.firmware, lps = options.qemu_cpu or "", options.firmware or "kernel", 2
+    options.lps = options.lps or min(os.cpu_count() or 1, lps)
 
 
 def needs_default_guest(options):

@@ -10,7 +10,7 @@ from pathlib import Path
 from common import LOGS, Failure, is_interactive, say
 
 LIST = Path(__file__).with_name("packages.txt")
-PURPOSES = ("run", "iso", "test")
+PURPOSES = ("run", "iso", "bochs", "test")
 
 
 def parse_list(text):

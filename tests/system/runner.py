@@ -211,8 +211,9 @@ class LogFollower:
 class Session:
     """One emulator with its console."""
 
-    def __init__(self, process, output, folder, options, uses_stdin):
-        self.process = process
+    def __init__(self, reader, writer, output, folder, options, uses_stdin):
+        self.reader = reader
+        self.writer = writer
         self.output = output
         self.folder = folder
         self.options = options
@@ -228,8 +229,8 @@ class Session:
         """Moves bytes until the emulator ends; returns None, or "timeout", "stuck", "quit"."""
         deadline = None if timeout is None else time.monotonic() + timeout
         power_off = None
-        os.set_blocking(self.process.stdin.fileno(), False)
-        self.selector.register(self.process.stdout, selectors.EVENT_READ)
+        os.set_blocking(self.writer, False)
+        self.selector.register(self.reader, selectors.EVENT_READ)
         if self.uses_stdin:
             with contextlib.suppress(PermissionError):
                 # A plain file as stdin cannot be polled; then it is read once below.
@@ -265,22 +266,22 @@ class Session:
         if not self.to_guest:
             return
         try:
-            self.to_guest = self.to_guest[os.write(self.process.stdin.fileno(), self.to_guest):]
+            self.to_guest = self.to_guest[os.write(self.writer, self.to_guest):]
         except BlockingIOError:
             pass
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             self.to_guest = b""
 
     def read_console(self):
         """False once the emulator has closed its console, which it does by ending."""
-        data = os.read(self.process.stdout.fileno(), READ_BYTES)
+        data = machine.read_console(self.reader)
         pieces = self.demultiplexer.feed(data) if data else self.demultiplexer.finish()
         for stream, child, payload in pieces:
             self.output.take(stream, child, payload)
         return bool(data)
 
 
-def show_logs(folder, names=("hv.log", "root.log", "qemu.log")):
+def show_logs(folder, names=("hv.log", "root.log", "emulator.log")):
     """The last lines of the logs that have any."""
     for name in names:
         lines = tail(folder / name, LOG_LINES)
@@ -346,8 +347,8 @@ def prepare(options, purposes):
         building.build_images()
 
 
-def watch(command, folder, options):
-    """Starts the emulator, moves bytes until it ends, and returns the exit status."""
+def watch(box, folder, disc, options):
+    """Starts the machine, moves bytes until it ends, and returns the exit status."""
     framed = machine_options.is_framed(options)
     uses_stdin = not framed
     is_terminal = uses_stdin and os.isatty(0)
@@ -359,13 +360,11 @@ def watch(command, folder, options):
         say("the terminal is the child's console; Ctrl-A x stops the machine")
     elif output.progress:
         say("booting")
-    with open(folder / "qemu.log", "wb") as errors, contextlib.ExitStack() as stack:
-        process = machine.start(command, folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                                bufsize=0)
-        stack.callback(machine.stop, process)
+    with contextlib.ExitStack() as stack:
+        process, reader, writer = stack.enter_context(machine.running(box, folder, disc))
         if is_terminal:
             stack.enter_context(raw_terminal(0))
-        session = Session(process, output, folder, options, uses_stdin)
+        session = Session(reader, writer, output, folder, options, uses_stdin)
         try:
             reason = session.loop(options.timeout)
             if reason is None:
@@ -378,28 +377,32 @@ def watch(command, folder, options):
         except subprocess.TimeoutExpired:
             reason = "stuck"
     output.close()
-    return verdict(reason, output, folder, options, process.returncode)
+    return verdict(reason, output, folder, options, machine.ending(box, folder, process))
 
 
 def run(options):
     """The command: returns the exit status."""
     machine_options.check(options)
     machine_options.check_emulator(options)
-    prepare(options, ("run",) if options.firmware == "kernel" else ("run", "iso"))
+    prepare(options, ("run",))
     with run_folder(Path(options.logs).absolute() if options.logs else None) as folder:
         image = building.IMAGE
-        accelerator = machine.choose_accelerator(image, folder)
+        accelerator = machine.choose_accelerator(options.cpu, image, folder)
         say(f"running on {accelerator.reason}")
+        machine_options.settle(options, accelerator)
         command_line = f"{machine.STOP_OPTION} {options.hv_append}".strip()
         box = machine.Machine(image, command_line, modules_for(options, folder), options.lps,
-                              options.children * options.memory + machine.ROOT_MEMORY_MIB, options.qemu_cpu or "",
+                              options.children * options.memory + machine.ROOT_MEMORY_MIB, options.model,
                               options.firmware, accelerator)
         disc = None
         if options.firmware != "kernel":
+            if not options.no_build:
+                with build_lock():
+                    ensure_packages(("iso", "bochs") if accelerator.is_bochs else ("iso",))
             disc = folder / "boot.iso"
             iso.make(disc, image, box.command_line, box.modules)
         try:
-            return watch(machine.qemu_command(box, folder, iso=disc), folder, options)
+            return watch(box, folder, disc, options)
         except KeyboardInterrupt:
             say("interrupted, the machine was stopped")
             return STATUS_INTERRUPTED

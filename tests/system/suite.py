@@ -165,7 +165,7 @@ class Runner:
         if not test.problem:
             return
         print(f"      {test.problem}")
-        for name in ("output.log", "emulator.log", "qemu.log", "root.log", "child0.log", "hv.log", "level1.log"):
+        for name in ("output.log", "emulator.log", "root.log", "child0.log", "hv.log", "level1.log"):
             lines = tail(test.folder() / name, 25)
             if lines:
                 print(f"      last lines of {test.folder() / name}:")

@@ -94,7 +94,7 @@ def boot_command(section, folder):
         disc = folder / "boot.iso"
         iso.make(disc, box.image, box.command_line, box.modules)
     if emulator == "bochs":
-        return machine.bochs_command(folder, disc, section.get("cpu", "corei7_haswell_4770"), box.lps, box.memory_mib)
+        return machine.bochs_command(box, folder, disc)
     return machine.qemu_command(box, folder, root_console="file:com1.log", iso=disc)
 
 

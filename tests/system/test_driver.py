@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Tests of the driver itself: frames, argument checks, the files it makes, whole runs against a stand-in for QEMU."""
+"""Tests of the driver itself: frames, argument checks, the files it makes, whole runs against a stand-in for the
+emulators."""
 
 import gzip
 import lzma
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +29,14 @@ import machine
 import packages
 from common import Failure
 
-FAKE = HERE / "fake_qemu.py"
+FAKE = HERE / "fake_emulator.py"
+# Stands in for grub-mkrescue: the "ISO" is its grub.cfg.
+FAKE_MKRESCUE = """#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+target=$2
+for folder; do :; done
+cp "$folder/boot/grub/grub.cfg" "$target"
+"""
 
 
 def frame(stream, child, payload):
@@ -121,6 +130,24 @@ class GuestFiles(unittest.TestCase):
             with self.assertRaisesRegex(Failure, text):
                 guestfiles.extract_vmlinux(data)
 
+    def test_compact(self):
+        """Segments keep their bytes, without the zeros at their end; notes move with them."""
+        phdr = struct.Struct("<IIQQQQQQ")
+        data = b"code" + b"note\0\0" + b"end" + bytes(5000)
+        elf = bytearray(64 + 2 * phdr.size) + bytes(9000) + data
+        elf[:4] = b"\x7fELF"
+        struct.pack_into("<QQ", elf, 0x20, 64, 77)
+        struct.pack_into("<H", elf, 0x38, 2)
+        offset = len(elf) - len(data)
+        phdr.pack_into(elf, 64, 1, 5, offset, 0xA000, 0x1000, len(data), 6000, 1)
+        phdr.pack_into(elf, 64 + phdr.size, 4, 4, offset + 4, 0, 0, 6, 6, 1)
+        small = guestfiles.compact(elf)
+        self.assertLess(len(small), len(elf) / 1.5)
+        kind, _, at, _, _, size, memory, _ = phdr.unpack_from(small, 64)
+        self.assertEqual((kind, small[at:at + size], memory), (1, b"codenote\0\0end", 6000))
+        kind, _, at, _, _, size, _, _ = phdr.unpack_from(small, 64 + phdr.size)
+        self.assertEqual((kind, small[at:at + size]), (4, b"note\0\0"))
+
     @staticmethod
     def entries(data):
         """Reads a newc archive back: name -> (mode, content)."""
@@ -192,8 +219,10 @@ class Pieces(unittest.TestCase):
             self.assertEqual(os.readlink(Path(scratch) / "minroot.elf"), "/a, b/minroot.elf")
 
 
-class Runs(unittest.TestCase):
-    """The whole command against the stand-in."""
+class StandIn(unittest.TestCase):
+    """A folder with a script for the stand-in, and the command that runs it."""
+
+    OPTIONS = ()
 
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
@@ -209,11 +238,12 @@ class Runs(unittest.TestCase):
         """What the driver runs in."""
         self.script.write_text(script, encoding="utf-8")
         return {**os.environ, "PARTITA_BUILD": str(self.folder / "build"), "PARTITA_QEMU": str(FAKE),
-                "PARTITA_FAKE_SCRIPT": str(self.script), "CI": "true"}
+                "PARTITA_BOCHS": str(FAKE), "PARTITA_FAKE_SCRIPT": str(self.script), "CI": "true"}
 
     def command(self, *arguments):
         """The driver's command line for a run that builds nothing."""
-        return [sys.executable, str(HERE / "driver.py"), "run", "--no-build", "--initrd", str(self.initrd), *arguments]
+        return [sys.executable, str(HERE / "driver.py"), "run", "--no-build", "--initrd", str(self.initrd),
+                *self.OPTIONS, *arguments]
 
     def run_driver(self, script, *arguments, stdin=b""):
         """Runs to the end; (status, stdout, stderr)."""
@@ -224,6 +254,10 @@ class Runs(unittest.TestCase):
     def log(self, name):
         """A log of the run."""
         return (self.folder / "build" / "run" / name).read_bytes()
+
+
+class Runs(StandIn):
+    """The whole command against the stand-in for QEMU."""
 
     def test_exec(self):
         """Only data reaches stdout, the status is the child's, consoles and stray bytes are kept in logs."""
@@ -391,7 +425,7 @@ while True:
                  (["--kernel", "/"], "--kernel: / is not a file"), (["--kernel", str(empty)], "--kernel: .* is empty"),
                  (["--initrd", "/no/such"], "--initrd: there is no file"), (["--timeout", "0"], "--timeout: 0"),
                  (["--append", "a\nb"], "--append: only printable"), (["--append", "x" * 1025], "--append: 1025"),
-                 (["--cpu", "vmx"], "--cpu vmx: not yet"), (["--cpu", "arm"], "invalid choice: 'arm'"),
+                 (["--bochs-cpu", "a b"], "--bochs-cpu: 'a b' is not"), (["--cpu", "arm"], "invalid choice: 'arm'"),
                  (["--firmware", "coreboot"], "invalid choice"), (["--bogus"], "--bogus"), (["extra"], "extra"),
                  (["--qemu-cpu", "a b"], "--qemu-cpu"), (["--exec", "x", "--initrd", "none"], "--exec needs an initrd"),
                  (["--append", 'a="b"'], "--append: double quotes")]
@@ -401,6 +435,127 @@ while True:
             self.assertRegex(err, r"\Apartita: .*" + pattern)
             self.assertEqual(err.count("\n"), 1, err)
         self.assertFalse((self.folder / "build" / "run" / "started").exists())
+
+    def test_model_of_the_other(self):
+        """A model for Bochs is no use in QEMU."""
+        status, _, err = self.run_driver("", "--bochs-cpu", "ryzen")
+        self.assertEqual(status, 2)
+        self.assertRegex(err, "--bochs-cpu: this runs on QEMU")
+
+
+class BochsRuns(StandIn):
+    """The same command against the stand-in for Bochs, where that differs: how it boots, its console, its end."""
+
+    OPTIONS = ("--cpu", "vmx")
+    POWER_OFF = "\nlast_words('[ACPI  ] ACPI control: soft power off')\n"
+    SHUTDOWN = "\nlast_words('[UNMAP ] Shutdown port: shutdown requested')\n"
+
+    def setUp(self):
+        super().setUp()
+        programs = self.folder / "programs"
+        programs.mkdir()
+        mkrescue = programs / "grub-mkrescue"
+        mkrescue.write_text(FAKE_MKRESCUE, encoding="ascii")
+        mkrescue.chmod(0o755)
+        for name in ("out/partita.elf", "out/minroot.elf", "guest/vmlinux", "guest/vmlinuz"):
+            path = self.folder / "build" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        self.path = f"{programs}:{os.environ['PATH']}"
+
+    def environment(self, script):
+        return {**super().environment(script), "PATH": self.path}
+
+    def test_exec(self):
+        """Frames arrive over the socket, and the status is the child's though Bochs' own is always 1."""
+        script = 'frame("d", 0, "out\\n"); frame("x", 0, "7")' + self.POWER_OFF
+        status, out, err = self.run_driver(script, "--exec", "x")
+        self.assertEqual((status, out), (7, b"out\n"), err)
+        self.assertRegex(err, r"running on Bochs \(not KVM: ")
+
+    def test_machine(self):
+        """The ISO's modules, with the kernel that is not compressed; model, processors and memory."""
+        status, out, err = self.run_driver("""
+frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); frame("x", 0, "0")
+""" + self.POWER_OFF, "--memory", "64M", "--append", "a=b c", "--lps", "2", "--exec", "x")
+        self.assertEqual(status, 0, err)
+        for text in ("multiboot2 /boot/partita.elf 'onstop=poweroff'", "/boot/vmlinuz 'kernel'",
+                     "'exec=1' 'append=console=ttyS0 quiet panic=-1 a=b c'", "model=corei7_haswell_4770, count=2,",
+                     "memory: guest=320, host=320"):
+            self.assertIn(text, out.decode())
+        self.assertFalse((self.folder / "build/run/boot.iso").exists())
+
+    def test_interactive(self):
+        """Raw bytes go both ways, and a power-off ends it well; being lost does not."""
+        script = 'raw(b"partita-guest: up\\r\\n"); raw(b"echo " + os.read(0, 100))'
+        status, out, err = self.run_driver(script + self.POWER_OFF, stdin=b"poweroff\n")
+        self.assertEqual((status, out), (0, b"partita-guest: up\r\necho poweroff\n"), err)
+        status, _, err = self.run_driver(script + "\nlast_words('[CPU0  ] triple fault')", stdin=b"poweroff\n")
+        self.assertEqual(status, 125)
+        self.assertIn("the machine stopped (emulator status 1) before the end of child 0", err)
+
+    def test_ends(self):
+        """A hypervisor that stopped or panicked is told from its log."""
+        for line, text in (("cannot run partitions: x", "the hypervisor stopped: cannot run partitions: x"),
+                           ("panic: stopped", "the hypervisor panicked")):
+            status, _, err = self.run_driver(f'log("partita: {line}")' + self.SHUTDOWN, "--exec", "x")
+            self.assertEqual(status, 125)
+            self.assertIn(text, err)
+
+    def test_timeout(self):
+        """Bochs is killed like QEMU."""
+        status, _, err = self.run_driver('open("pid", "w").write(str(os.getpid())); time.sleep(60)', "--exec", "x",
+                                         "--timeout", "2")
+        self.assertEqual(status, 124, err)
+        with self.assertRaises(ProcessLookupError):
+            os.kill(int((self.folder / "build/run/pid").read_text()), 0)
+
+    def test_does_not_start(self):
+        """Bochs' own complaint is the line."""
+        status, _, err = self.run_driver("# no console\nlast_words('bochsrc:4: cpu directive malformed.')")
+        self.assertEqual(status, 2)
+        self.assertIn("partita: Bochs did not start: bochsrc:4: cpu directive malformed.\n", err)
+
+    def test_missing(self):
+        """What the machine lacks, and what Bochs has not, is one line each."""
+        status, _, err = self.run_driver("", "--firmware", "uefi")
+        self.assertEqual((status, err.count("\n")), (2, 2))
+        self.assertIn("--firmware uefi: this runs on Bochs", err)
+        status, _, err = self.run_driver("", "--qemu-cpu", "max")
+        self.assertEqual(status, 2)
+        self.assertIn("--qemu-cpu: this runs on Bochs", err)
+        (self.folder / "programs" / "grub-mkrescue").unlink()
+        self.path = str(self.folder / "programs")
+        status, _, err = self.run_driver("")
+        self.assertEqual(status, 2)
+        self.assertIn("grub-mkrescue is missing", err)
+        for wrong, text in (({"PARTITA_BOCHS": "/no/bochs"}, "/no/bochs is missing"),):
+            with unittest.mock.patch.dict(os.environ, wrong), self.assertRaisesRegex(Failure, text):
+                machine.bochs_command(machine.Machine(Path("x")), self.folder, Path("x"))
+        with unittest.mock.patch.dict(machine.BOCHS_FILES, {"vgabios": Path("/no/rom")}), \
+                unittest.mock.patch.dict(os.environ, {"PARTITA_BOCHS": str(FAKE)}), \
+                self.assertRaisesRegex(Failure, r"firmware is missing: /no/rom \(package vgabios\)"):
+            machine.bochs_command(machine.Machine(Path("x")), self.folder, Path("x"))
+
+
+class Accelerators(unittest.TestCase):
+    """What a host gets for which wish."""
+
+    def choose(self, cpu, flags, works):
+        """The choice on a host with these flags, where nested virtualisation works or does not."""
+        with unittest.mock.patch.multiple(machine, cpu_flags=lambda: flags,
+                                          kvm_obstacle=lambda *_: None if works else "no reason"):
+            chosen = machine.choose_accelerator(cpu, Path("x"), Path("x"))
+        return chosen.arguments[1:2] == ["kvm"], chosen.is_bochs, chosen.reason
+
+    def test_choice(self):
+        """KVM where it works, else the emulated CPU that has what was asked for."""
+        for cpu, flags, reason in ((None, ["svm"], "KVM with nested AMD-V"), (None, ["vmx"], "KVM with nested VT-x"),
+                                   ("svm", ["svm"], "KVM with nested AMD-V"), ("vmx", ["vmx"], "KVM with nested VT-x")):
+            self.assertEqual(self.choose(cpu, flags, True), (True, False, reason))
+        for cpu, is_bochs, reason in ((None, False, "QEMU's software CPU"), ("svm", False, "QEMU's software CPU"),
+                                      ("vmx", True, "Bochs")):
+            self.assertEqual(self.choose(cpu, ["vmx"], False), (False, is_bochs, reason + " (not KVM: no reason)"))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@
 #define UART_DTR_RTS_OUT2      0x0Bu
 #define UART_RECEIVED          0x01u
 #define UART_EMPTY             0x20u
+#define UART_ALL_SENT          0x40u
 #define UART_FIFO_BYTES        16u
 
 #define FRAME_MARK    0x1E
@@ -151,6 +152,14 @@ void console_flush(void)
         flush_child(child);
     }
     spin_unlock_irq(&lock, were_on);
+}
+
+void console_drain(void)
+{
+    console_flush();
+    while ((inb(UART_LINE_STATUS) & UART_ALL_SENT) == 0) {
+        cpu_relax();
+    }
 }
 
 void console_break_lock(void)

@@ -38,6 +38,9 @@ void console_text(enum console_stream stream, uint32_t child, const char *format
 void console_write(enum console_stream stream, uint32_t child, const uint8_t *bytes, size_t count);
 void console_flush(void);
 
+/* Returns once the last byte has left the UART, which may take it along when the machine is switched off. */
+void console_drain(void);
+
 /* After a fault on a processor that may hold the lock. */
 void console_break_lock(void);
 

@@ -36,7 +36,7 @@ void power_off(void)
     };
     struct hv_input_enter_sleep_state enter = {.sleep_state = HV_SLEEP_STATE_S5};
 
-    console_flush();
+    console_drain();
     if (cpu_this()->hypercall_input != NULL) {
         (void)!hypercall(NULL, HvCallSetSystemProperty, NULL, &property, sizeof(property), NULL, 0);
         (void)!hypercall(NULL, HvCallEnterSleepState, NULL, &enter, sizeof(enter), NULL, 0);
