@@ -3,15 +3,14 @@
 
 A frame is the byte 0x1E, then `<stream> <child> <length>` and a newline in ASCII, then exactly `length` bytes.
 Streams: c console of a child, d its data port, x its end (payload: decimal status), p progress of the root, e its
-errors.
+errors, b: the next part of a batch begins (payload: its number).
 """
 
 import re
 
 MARK = 0x1E
-STREAMS = "cdxpe"
-HEADER = re.compile(rb"\x1e([cdxpe]) (\d{1,3}) (\d{1,6})\n")
-HEADER_BEGUN = re.compile(rb"\x1e([cdxpe]( (\d{1,3}( (\d{1,6})?)?)?)?)?\Z")
+HEADER = re.compile(rb"\x1e([cdxpeb]) (\d{1,3}) (\d{1,6})\n")
+HEADER_BEGUN = re.compile(rb"\x1e([cdxpeb]( (\d{1,3}( (\d{1,6})?)?)?)?)?\Z")
 
 
 class Demultiplexer:

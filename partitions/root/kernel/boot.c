@@ -48,14 +48,21 @@ const struct boot_info *boot_info(void)
     return &info;
 }
 
-const struct boot_module *boot_module(const char *name)
+const struct boot_module *boot_next_module(const struct boot_module *before, const char *name)
 {
-    for (uint32_t i = 0; i < info.module_count; i++) {
-        if (str_equal(info.modules[i].name, name)) {
-            return &info.modules[i];
+    const struct boot_module *at = before == NULL ? info.modules : before + 1;
+
+    for (; at < info.modules + info.module_count; at++) {
+        if (str_equal(at->name, name)) {
+            return at;
         }
     }
     return NULL;
+}
+
+const struct boot_module *boot_module(const char *name)
+{
+    return boot_next_module(NULL, name);
 }
 
 /* Copies the last word of a text. */
@@ -98,9 +105,16 @@ bool boot_read(uint64_t start_info)
     for (uint32_t i = 0; i < info.module_count; i++) {
         const struct start_info_module *module = (const struct start_info_module *)start->modules + i;
 
-        info.modules[i] = (struct boot_module){.start = module->start, .bytes = module->bytes};
+        info.modules[i].start = module->start;
+        info.modules[i].bytes = module->bytes;
         if (module->command_line != 0) {
             copy_last_word((const char *)module->command_line, info.modules[i].name, sizeof(info.modules[i].name));
+            if (str_copy(info.modules[i].words, (const char *)module->command_line, BOOT_WORDS_BYTES) >=
+                    BOOT_WORDS_BYTES &&
+                str_equal(info.modules[i].name, "batch")) {
+                console_error("minroot: a module of the batch has more than %u bytes of words", BOOT_WORDS_BYTES - 1);
+                return false;
+            }
         }
     }
     return true;
@@ -170,6 +184,9 @@ static const char *take_word(const char *word, struct options *options)
     }
     if (str_starts_with(word, "test=")) {
         return str_copy(options->test, word + 5, sizeof(options->test)) < sizeof(options->test) ? NULL : "a short name";
+    }
+    if (str_equal(word, "batch")) {
+        return NULL;
     }
     return "one of vps= memory= children= exec= append= test=";
 }

@@ -12,10 +12,11 @@
 #include "hv/lib/compiler.h"
 #include "partitions/root/kernel/layout.h"
 
-#define BOOT_RANGE_MAX  128
-#define BOOT_MODULE_MAX 32
-#define BOOT_TEXT_BYTES 2048
-#define BOOT_RANGE_RAM  1u /* type of a range; all others are not for us */
+#define BOOT_RANGE_MAX   128
+#define BOOT_MODULE_MAX  32
+#define BOOT_TEXT_BYTES  2048
+#define BOOT_WORDS_BYTES 512
+#define BOOT_RANGE_RAM   1u /* type of a range; all others are not for us */
 
 /* One range of the memory map, as in the start info. */
 struct boot_range {
@@ -26,11 +27,12 @@ struct boot_range {
 };
 _Static_assert(sizeof(struct boot_range) == 24, "range of the start info");
 
-/* One module: where it lies, and the last word of its argument string. */
+/* One module: where it lies, its argument string, and the last word of that. */
 struct boot_module {
     uint64_t start;
     uint64_t bytes;
     char name[32];
+    char words[BOOT_WORDS_BYTES];
 };
 
 /* Everything that was handed over. */
@@ -43,8 +45,10 @@ struct boot_info {
     char command_line[BOOT_TEXT_BYTES];
 };
 
-/* The command line: vps=N memory=SIZE children=N exec=0|1 append="..." test=NAME */
+/* The command line: vps=N memory=SIZE children=N exec=0|1 append="..." test=NAME; also the words of a module "batch".
+ */
 struct options {
+    const struct boot_module *kernel; /* of all children; null: found by its name */
     uint64_t vp_count;
     uint64_t memory_bytes;
     uint64_t child_count;
@@ -75,6 +79,9 @@ const struct boot_info *boot_info(void);
 
 /* Module by name; null if there is none. */
 const struct boot_module *boot_module(const char *name);
+
+/* The next module with that name behind `before` (null: the first one); null if there is none. */
+const struct boot_module *boot_next_module(const struct boot_module *before, const char *name);
 
 /* Parses the command line. False: one line into `error` says what is wrong; *options is as far as it was understood. */
 MUST_CHECK bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes);

@@ -21,6 +21,7 @@ enum console_stream {
     CONSOLE_STREAM_CONSOLE = 'c',  /* the child's COM1 */
     CONSOLE_STREAM_DATA = 'd',     /* the child's COM2 */
     CONSOLE_STREAM_EXIT = 'x',     /* the child has ended: its status as a decimal number */
+    CONSOLE_STREAM_BEGIN = 'b',    /* the children of the next boot module "batch" come: its number */
     CONSOLE_STREAM_PROGRESS = 'p', /* text of minroot */
     CONSOLE_STREAM_ERROR = 'e',    /* error text of minroot */
 };

@@ -19,6 +19,8 @@
 
 static struct options options;
 static struct host_timer housekeeping;
+static const struct boot_module *batch; /* whose children run; null: none yet */
+static uint32_t batch_index;            /* of the next one */
 static bool is_framed;
 static bool must_poll;
 static uint32_t may_run; /* atomic: the other processors may begin to serve the queue */
@@ -60,25 +62,12 @@ static void keep_house(struct host_timer *timer)
     host_timer_arm(timer, clock_now() + HOUSEKEEPING_100NS);
 }
 
-void main_events(uint32_t events)
-{
-    if ((events & SCHED_EVENT_TIMER) != 0) {
-        clock_run_timers();
-    }
-    if ((events & SCHED_EVENT_INPUT) != 0) {
-        vm_input();
-    }
-    if ((events & SCHED_EVENT_ENDED) != 0 && vm_reap()) {
-        power_off();
-    }
-}
-
 /* Null, or what is wrong with the options for this machine. */
 static const char *check_machine(void)
 {
     const struct hyperv_info *hyperv = hyperv_info();
 
-    if (boot_module("kernel") == NULL) {
+    if (options.kernel == NULL && boot_module("kernel") == NULL) {
         return "no boot module is named \"kernel\": nothing to run in a child";
     }
     if (hyperv->vps_max != 0 && options.vp_count > hyperv->vps_max) {
@@ -90,24 +79,65 @@ static const char *check_machine(void)
     return NULL;
 }
 
+/* False: not one child could be started, which was said. */
+static bool start_children(void)
+{
+    const char *wrong = check_machine();
+    uint32_t started = 0;
+
+    if (wrong != NULL) {
+        console_error("minroot: %s", wrong);
+        return false;
+    }
+    for (uint32_t i = 0; i < options.child_count; i++) {
+        started += vm_start(i, &options) ? 1 : 0;
+    }
+    return started != 0;
+}
+
+/* The boot modules "batch" come one after the other, each with children of its own. False: no more could be started. */
+static bool start_next_of_batch(void)
+{
+    char error[ERROR_BYTES];
+
+    while ((batch = boot_next_module(batch, "batch")) != NULL) {
+        console_text(CONSOLE_STREAM_BEGIN, 0, "%u", batch_index++);
+        if (!options_parse(batch->words, &options, error, sizeof(error))) {
+            console_error("minroot: %s", error);
+            continue;
+        }
+        options.kernel = batch;
+        if (start_children()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void main_events(uint32_t events)
+{
+    if ((events & SCHED_EVENT_TIMER) != 0) {
+        clock_run_timers();
+    }
+    if ((events & SCHED_EVENT_INPUT) != 0) {
+        vm_input();
+    }
+    if ((events & SCHED_EVENT_ENDED) != 0 && vm_reap() && !start_next_of_batch()) {
+        power_off();
+    }
+}
+
 static NORETURN void fail(const char *why)
 {
     console_error("minroot: %s", why);
     power_off();
 }
 
-static void start_children(void)
+static void start(void)
 {
-    const char *wrong = check_machine();
-    uint32_t started = 0;
+    bool is_started = boot_module("batch") != NULL ? start_next_of_batch() : start_children();
 
-    if (wrong != NULL) {
-        fail(wrong);
-    }
-    for (uint32_t i = 0; i < options.child_count; i++) {
-        started += vm_start(i, &options) ? 1 : 0;
-    }
-    if (started == 0) {
+    if (!is_started) {
         power_off();
     }
     must_poll = console_start_input();
@@ -144,7 +174,7 @@ void boot_main(uint64_t start_info)
 
     bool options_are_good = options_parse(boot_info()->command_line, &options, error, sizeof(error));
 
-    is_framed = options.is_exec || options.child_count > 1 || options.test[0] != '\0';
+    is_framed = options.is_exec || options.child_count > 1 || options.test[0] != '\0' || boot_module("batch") != NULL;
     console_set_framed(is_framed);
     memory_init(boot_info());
     acpi_init(boot_info()->rsdp);
@@ -167,7 +197,7 @@ void boot_main(uint64_t start_info)
         console_text(CONSOLE_STREAM_EXIT, 0, "%d", has_passed ? 0 : 1);
         power_off();
     }
-    start_children();
+    start();
     __atomic_store_n(&may_run, 1u, __ATOMIC_RELEASE);
     for (uint32_t i = 1; i < cpu_count(); i++) {
         lapic_send(cpu_get(i)->apic_id, TRAP_VECTOR_WAKE);

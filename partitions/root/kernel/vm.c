@@ -280,12 +280,15 @@ bool vm_destroy_partition(struct host_vm *vm)
     return is_clean;
 }
 
-/* The kernel of one child: the module named for it, or the one for all. */
-static const struct boot_module *find_kernel(uint32_t index)
+/* The kernel of one child: that of its part of a batch, the module named for it, or the one for all. */
+static const struct boot_module *find_kernel(uint32_t index, const struct options *options)
 {
     char name[sizeof("kernel") + 10];
     const struct boot_module *own;
 
+    if (options->kernel != NULL) {
+        return options->kernel;
+    }
     (void)fmt_snprintf(name, sizeof(name), "kernel%u", index);
     own = boot_module(name);
     return own != NULL ? own : boot_module("kernel");
@@ -293,7 +296,7 @@ static const struct boot_module *find_kernel(uint32_t index)
 
 bool vm_start(uint32_t index, const struct options *options)
 {
-    const struct boot_module *kernel = find_kernel(index);
+    const struct boot_module *kernel = find_kernel(index, options);
     const struct boot_module *initrd = boot_module("initrd");
     char text[TEXT_BYTES];
     struct host_vm *vm = memory_alloc_zeroed(sizeof(*vm));
