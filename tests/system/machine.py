@@ -233,6 +233,8 @@ def bochs_command(machine, folder, iso, root_console="mode=file, dev=com1.log"):
         if not path.is_file():
             raise Failure(f"Bochs' firmware is missing: {path} (package {package})")
     link(iso, folder / "boot.disk")
+    # A Bochs that was killed leaves its lock behind.
+    (folder / "boot.disk.lock").unlink(missing_ok=True)
     text = BOCHS_CONFIGURATION.format(model=machine.cpu or BOCHS_MODEL, lps=machine.lps, memory=machine.memory_mib,
                                       iso="boot.disk", com1=root_console, **BOCHS_FILES)
     (folder / "bochsrc").write_text(text, encoding="utf-8")
@@ -294,6 +296,7 @@ def running(machine, folder, iso=None):
         else:
             process = start(qemu_command(machine, folder, iso=iso), folder, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=log, bufsize=0)
+            stack.enter_context(process)
             stack.callback(stop, process)
             reader, writer = process.stdout.fileno(), process.stdin.fileno()
         yield process, reader, writer

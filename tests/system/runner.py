@@ -291,6 +291,15 @@ def show_logs(folder, names=("hv.log", "root.log", "emulator.log")):
                 print(f"    {line}", file=sys.stderr)
 
 
+def how_it_ended(folder, emulator_status):
+    """In words, for an end that should not have come. A hypervisor that stopped has said why it cannot go on."""
+    if emulator_status == machine.STATUS_STOPPED:
+        lines = tail(folder / "hv.log") or ["no reason given"]
+        return f"the hypervisor stopped: {lines[-1].removeprefix('partita: ')}"
+    what = "the hypervisor panicked" if emulator_status == machine.STATUS_PANIC else "the machine stopped"
+    return f"{what} ({machine.bochs_last_words(folder) or f'emulator status {emulator_status}'})"
+
+
 def verdict(reason, output, folder, options, emulator_status):
     """The exit status, with the lines that explain it when it is ours and not the child's."""
     if reason == "quit":
@@ -312,12 +321,11 @@ def verdict(reason, output, folder, options, emulator_status):
     if emulator_status == 0 and output.ended_on_terminal():
         return 0
     missing = ", ".join(f"child {child}" for child in range(output.children) if child not in output.statuses)
-    if emulator_status == machine.STATUS_STOPPED and tail(folder / "hv.log"):
-        # The hypervisor has said why it cannot go on; that is the one line to read.
-        say(f"the hypervisor stopped: {tail(folder / 'hv.log')[-1].removeprefix('partita: ')}")
+    what = how_it_ended(folder, emulator_status)
+    if emulator_status == machine.STATUS_STOPPED:
+        say(what)
         return STATUS_BROKEN
-    what = "the hypervisor panicked" if emulator_status == machine.STATUS_PANIC else "the machine stopped"
-    say(f"{what} (emulator status {emulator_status}) before the end of {missing}; logs: {folder}")
+    say(f"{what} before the end of {missing}; logs: {folder}")
     show_logs(folder)
     return STATUS_BROKEN
 

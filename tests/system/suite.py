@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """./partita test: collects the tests, runs them, prints one line for each and the count."""
 
+import collections
 import configparser
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import building
 import guestfiles
+import machine
 import options as machine_options
 import packages
 import systemtests
@@ -19,44 +21,63 @@ from checks import Broken
 from common import BUILD, OUT, TOP, Failure, build_lock, say, tail
 
 CONFIGURATION = Path(os.environ.get("PARTITA_TESTS") or Path(__file__).with_name("tests.cfg"))
-AT_A_TIME = 2
+# Bare guests in one boot; the boot loader's and minroot's tables take 32 modules.
+BATCH_MAX = 24
+# What runs without --cpu.
+DEFAULT_CPUS = ("svm",)
 PROGRAM_TIMEOUT_S = 300
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
 SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tests/lint/test_lint.py"}
 
 
-class Test:
-    """One test: name, group, and what it does with a folder of its own."""
+def explain(problem):
+    """An exception as a test's problem: its text, with its kind if it is a fault of the suite itself."""
+    return str(problem) if isinstance(problem, (Broken, Failure)) else f"{type(problem).__name__}: {problem}"
 
-    def __init__(self, name, group, action, is_slow=False, backend="any", repeat=1):
+
+class Test:
+    """One test: name, group, and what it does with a folder of its own. A bare guest has its section instead: it runs
+    in a boot with others."""
+
+    def __init__(self, name, group, action, is_slow=False, backend="any", repeat=1, guest=None):
         self.name = name
         self.group = group
         self.action = action
         self.is_slow = is_slow
         self.backend = backend
         self.repeat = repeat
+        self.guest = guest
         self.seconds = 0.0
         self.problem = None
+
+    def plain_name(self):
+        """Its section's name, which its instances for several backends share."""
+        return self.name.partition("@")[0]
+
+    def names(self):
+        """What selects it."""
+        return {self.name, self.plain_name()}
 
     def folder(self):
         """Where its files go."""
         return FOLDER / self.name.replace("/", "-")
 
+    def make_folder(self):
+        """Its folder, empty."""
+        shutil.rmtree(self.folder(), ignore_errors=True)
+        self.folder().mkdir(parents=True)
+        return self.folder()
+
     def run(self):
         """Does it, as often as it says; fills in seconds and problem."""
         begin = time.monotonic()
         for number in range(1, self.repeat + 1):
-            folder = self.folder()
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
             try:
-                self.action(folder)
-            except (Broken, Failure) as problem:
-                self.problem = str(problem)
+                self.action(self.make_folder())
             except Exception as problem:  # pylint: disable=broad-except
                 # A fault of the suite itself fails this test, not the whole run.
-                self.problem = f"{type(problem).__name__}: {problem}"
+                self.problem = explain(problem)
             if self.problem:
                 if self.repeat > 1:
                     self.problem = f"round {number} of {self.repeat}: {self.problem}"
@@ -114,37 +135,79 @@ def system_tests(path=None):
         for name in parser.sections():
             section = parser[name]
             systemtests.check_section(section)
-            kind = section["kind"]
-            default_backend = "any" if kind in ("boot", "direct") else "svm"
-            found.append(Test(name, section.get("group", kind),
-                              lambda folder, section=section, kind=kind: systemtests.KINDS[kind](section, folder),
-                              section.getboolean("slow", False), section.get("backend", default_backend),
-                              section.getint("repeat", 1)))
+            for cpu in systemtests.backends(section):
+                found.append(Test(name if cpu != "vmx" else f"{name}@vmx", section.get("group", section["kind"]),
+                                  lambda folder, section=section, cpu=cpu: systemtests.run(section, folder, cpu),
+                                  section.getboolean("slow", False), cpu, section.getint("repeat", 1),
+                                  section if section["kind"] == "guest" else None))
     except (configparser.Error, ValueError) as error:
         raise Failure(f"{path.name}: {' '.join(str(error).split())}") from error
     return found
 
 
-def select(tests, names, cpu=None, guest=None, slow=False):
-    """The tests that the command line asks for. A test that is named itself runs even if it is slow."""
+def select(tests, names, cpus=DEFAULT_CPUS, guest=None, slow=False):
+    """The tests that the command line asks for. A name without its backend means all instances of the test. One that
+    is named itself runs even if it is slow."""
     groups = sorted({test.group for test in tests})
-    known = set(groups) | {test.name for test in tests}
+    known = set(groups) | {name for test in tests for name in test.names()}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise Failure(f"unknown test group {unknown[0]!r}; there are {', '.join(groups)} "
                       "(and single tests, see --list)")
     chosen = tests
     if names or guest:
-        chosen = [test for test in tests if test.group in names or test.name in names]
+        chosen = [test for test in tests if test.group in names or test.names() & set(names)]
     if guest:
-        guests = {test.name.removeprefix("guest-"): test for test in tests if test.group == "guest"}
-        found = guests.get(guest.removeprefix("guest-"))
-        if found is None:
+        guests = {test.plain_name().removeprefix("guest-") for test in tests if test.group == "guest"}
+        name = guest.removeprefix("guest-")
+        if name not in guests:
             raise Failure(f"unknown guest {guest!r}; there are {', '.join(sorted(guests)) or 'none yet'}")
-        chosen = chosen + [found] if found not in chosen else chosen
-        names = [*names, found.name]
-    return [test for test in chosen if (slow or not test.is_slow or test.name in names) and
-            (cpu is None or test.backend in ("any", cpu))]
+        names = [*names, f"guest-{name}"]
+        chosen += [test for test in tests if test.plain_name() == names[-1] and test not in chosen]
+    return [test for test in chosen if (slow or not test.is_slow or test.names() & set(names)) and
+            (test.backend in ("any", *cpus) or ("@" in test.name and test.name in names))]
+
+
+def jobs(tests):
+    """Lists of tests that are done in one go: bare guests for the same machine together, every other test alone."""
+    found, batches = [], {}
+    for test in tests:
+        batch = batches.get((test.backend, test.guest.get("lps"))) if test.guest else None
+        if batch is None or len(batch) == BATCH_MAX:
+            batch = []
+            found.append(batch)
+            if test.guest:
+                batches[test.backend, test.guest.get("lps")] = batch
+        batch.append(test)
+    return found
+
+
+def run_batch(tests):
+    """Runs bare guests in one boot, in more if one of them takes the machine down. Yields them as they end."""
+    while tests:
+        begin, done = time.monotonic(), 0
+        try:
+            for problem in systemtests.run_guests([test.guest for test in tests],
+                                                  [test.make_folder() for test in tests], tests[0].backend):
+                test, now = tests[done], time.monotonic()
+                test.problem, test.seconds, begin, done = problem, now - begin, now, done + 1
+                yield test
+        except Exception as problem:  # pylint: disable=broad-except
+            # Nothing can be booted, or a fault of the suite itself: it is no better for those that follow.
+            for test in tests[done:]:
+                test.problem = explain(problem)
+                yield test
+            return
+        tests = tests[done:]
+
+
+def run_job(tests):
+    """Runs the tests of one job and yields them as they end."""
+    if tests[0].guest:
+        yield from run_batch(tests)
+    else:
+        tests[0].run()
+        yield tests[0]
 
 
 class Runner:
@@ -173,18 +236,24 @@ class Runner:
                     print(f"          {line}")
         sys.stdout.flush()
 
-    def work(self, waiting):
-        """A thread's life: one test after the other."""
-        for test in waiting:
-            test.run()
-            with self.printing:
-                self.finished.append(test)
-                self.report(test)
+    def work(self, take):
+        """A thread's life: one job after the other."""
+        while True:
+            try:
+                job = take()
+            except IndexError:
+                return
+            for test in run_job(job):
+                with self.printing:
+                    self.finished.append(test)
+                    self.report(test)
 
     def run(self):
-        """Until all are done."""
-        waiting = iter(self.tests)
-        threads = [threading.Thread(target=self.work, args=(waiting,), daemon=True) for _ in range(AT_A_TIME)]
+        """Until all are done. One thread takes from the front and one from the back, where those for VT-x are, so that
+        QEMU and Bochs run side by side."""
+        waiting = collections.deque(sorted(jobs(self.tests), key=lambda job: job[0].backend == "vmx"))
+        threads = [threading.Thread(target=self.work, args=(take,), daemon=True)
+                   for take in (waiting.popleft, waiting.pop)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -209,12 +278,14 @@ def main(arguments):
     parser = machine_options.Parser(prog="partita test", description="Build, and run the tests: all that are not slow, "
                                     "or the named groups or single tests.")
     parser.add_argument("names", nargs="*", metavar="GROUP", help="group or name of a test (see --list)")
-    parser.add_argument("--cpu", choices=("svm", "vmx"), help="only what runs on this backend, or on none")
+    parser.add_argument("--cpu", choices=tuple(machine.VENDORS),
+                        help=f"only what runs on this backend, or on none (default: {' and '.join(DEFAULT_CPUS)})")
     parser.add_argument("--guest", metavar="NAME", help="one bare guest")
     parser.add_argument("--slow", action="store_true", help="also the slow tests")
     parser.add_argument("--list", action="store_true", help="print the tests and stop")
     options = parser.parse_args(arguments)
-    tests = select(program_tests() + script_tests() + system_tests(), options.names, options.cpu, options.guest,
+    tests = select(program_tests() + script_tests() + system_tests(), options.names,
+                   (options.cpu,) if options.cpu else DEFAULT_CPUS, options.guest,
                    options.slow or options.list)
     if options.list:
         for test in tests:

@@ -10,6 +10,7 @@ import sys
 import time
 
 import badfiles
+import batch
 import building
 import guestfiles
 import initramfs
@@ -23,13 +24,17 @@ from options import CHILD_COMMAND_LINE
 POLL_SECONDS = 0.1
 SETTINGS = {
     "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
-             "ends", "status"},
-    "run": {"args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
+             "ends", "status", "repeat"},
+    "run": {"repeat", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
-    "direct": {"kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
-    "nested": {"args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
+    "direct": {"repeat", "kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
+    "nested": {"repeat", "args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
 }
-COMMON_SETTINGS = {"kind", "group", "timeout", "slow", "backend", "repeat"}
+# An emulated CPU in Bochs is that much slower than QEMU's.
+SLOWER_IN_BOCHS = 5
+# Bare guests take two seconds at most on an idle host.
+GUEST_SECONDS = 40
+COMMON_SETTINGS = {"kind", "group", "timeout", "slow", "backend"}
 
 
 def text_of(path):
@@ -49,9 +54,10 @@ def fill(text):
     return text.replace("{out}", str(OUT)).replace("{guest}", str(guestfiles.GUEST)).replace("{top}", str(TOP))
 
 
-def limit(section):
+def limit(section, cpu="any"):
     """Seconds until a test counts as hanging."""
-    return section.getint("timeout", 120)
+    default = GUEST_SECONDS if section["kind"] == "guest" else 120
+    return section.getint("timeout", default) * (SLOWER_IN_BOCHS if cpu == "vmx" else 1)
 
 
 def statuses(section):
@@ -98,7 +104,7 @@ def boot_command(section, folder):
     return machine.qemu_command(box, folder, root_console="file:com1.log", iso=disc)
 
 
-def run_boot(section, folder):
+def run_boot(section, folder, _cpu):
     """kind=boot: the hypervisor and whatever modules; judged by its log, and by how the machine ends if that is set."""
     expect, forbid, only = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid", "only"))
     must_end = section.getboolean("ends", False) or "status" in section
@@ -130,19 +136,24 @@ def watch_log(process, log, expect, seconds):
         time.sleep(POLL_SECONDS)
 
 
-def run_driver(section, folder, arguments):
+def run_driver(section, folder, cpu, arguments):
     """Runs ./partita run with these arguments and judges status, outputs and logs."""
-    seconds = limit(section)
+    seconds = limit(section, cpu)
     command = [sys.executable, str(TOP / "tests/system/driver.py"), "run", "--no-build", "--logs", str(folder),
-               "--timeout", str(seconds), "--lps", section.get("lps", "1"), *arguments]
+               "--cpu", cpu, "--timeout", str(seconds), "--lps", section.get("lps", "1"), *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds + 60, check=False,
                           env={**os.environ, "CI": "true"})
     out, err = (data.decode("utf-8", "replace") for data in (done.stdout, done.stderr))
     (folder / "stdout.log").write_text(out, encoding="utf-8")
+    judge(section, folder, done.returncode, out, err)
+
+
+def judge(section, folder, status, out, err):
+    """Raises Broken unless a run, whose logs are in the folder, went as the section says."""
     (folder / "stderr.log").write_text(err, encoding="utf-8")
-    if done.returncode not in statuses(section):
+    if status not in statuses(section):
         reasons = [line for line in err.splitlines() if not line.startswith("partita: running on")]
-        raise Broken(f"status {done.returncode}, expected {section.get('status', 0)}: "
+        raise Broken(f"status {status}, expected {section.get('status', 0)}: "
                      f"{(reasons or ['nothing on stderr'])[0]}")
     forbid = compiled("forbid", section.get("forbid", ""))
     if "stdout" in section:
@@ -157,22 +168,35 @@ def run_driver(section, folder, arguments):
         verify(what, text, compiled(setting, fill(section.get(setting, ""))), forbid)
 
 
-def run_run(section, folder):
+def run_run(section, folder, cpu):
     """kind=run: ./partita run with the setting args."""
-    run_driver(section, folder, shlex.split(fill(section.get("args", ""))))
+    run_driver(section, folder, cpu, shlex.split(fill(section.get("args", ""))))
 
 
-def run_guest(section, folder):
-    """kind=guest: a bare guest instead of Linux."""
-    name = section.get("image", section.name.removeprefix("guest-") + ".elf")
-    path = OUT / "guests" / name
-    if not path.is_file():
-        raise Broken(f"there is no bare guest {name}")
-    arguments = ["--initrd", "none", "--frames", "--kernel", str(path)]
-    run_driver(section, folder, arguments + shlex.split(fill(section.get("args", ""))))
+def run_guests(sections, folders, cpu):
+    """kind=guest: bare guests instead of Linux, all in one boot. Yields what is wrong with one after the other, or
+    None, and stops behind one that took the machine down."""
+    guests = []
+    for section, folder in zip(sections, folders):
+        name = section.get("image", section.name.removeprefix("guest-") + ".elf")
+        path = OUT / "guests" / name
+        if not path.is_file():
+            raise Broken(f"there is no bare guest {name}")
+        guests.append(batch.Guest(folder, path, shlex.split(fill(section.get("args", ""))), limit(section, cpu)))
+    boot = folders[0] / "boot"
+    boot.mkdir()
+    for section, folder, result in zip(sections, folders, batch.run(guests, boot, cpu, sections[0].getint("lps", 1))):
+        try:
+            if isinstance(result, Broken):
+                raise result
+            judge(section, folder, result.status, result.stdout, result.stderr)
+        except Broken as problem:
+            yield str(problem)
+        else:
+            yield None
 
 
-def run_direct(section, folder):
+def run_direct(section, folder, _cpu):
     """kind=direct: the guest kernel and initramfs on the emulated CPU without any hypervisor. Proves that the guest's
     own files work, and is what the hypervisor's times are compared with."""
     command_text = section.get("exec", "true")
@@ -200,7 +224,7 @@ def run_direct(section, folder):
         raise Broken(f"data is {text_of(folder / 'data.log')!r}, expected {wanted_text!r}")
 
 
-def run_nested(section, folder):
+def run_nested(section, folder, _cpu):
     """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on the software CPU."""
     expect, forbid = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid"))
     arguments = shlex.split(fill(section.get("args", "")))
@@ -223,7 +247,20 @@ def run_nested(section, folder):
         raise Broken(f"the innermost child said {data!r}, expected {wanted!r}")
 
 
-KINDS = {"boot": run_boot, "run": run_run, "guest": run_guest, "direct": run_direct, "nested": run_nested}
+KINDS = {"boot": run_boot, "run": run_run, "direct": run_direct, "nested": run_nested, "guest": None}
+
+
+DEFAULT_BACKENDS = {"boot": "any", "run": "svm vmx", "guest": "svm vmx", "direct": "any", "nested": "svm"}
+
+
+def backends(section):
+    """What a test has an instance for: backends, or `any` for one that needs none or chooses its machine itself."""
+    return section.get("backend", DEFAULT_BACKENDS[section["kind"]]).split()
+
+
+def run(section, folder, cpu):
+    """Does the test of a section, on the machine for this backend."""
+    KINDS[section["kind"]](section, folder, cpu)
 
 
 def check_section(section):
@@ -235,3 +272,6 @@ def check_section(section):
     unknown = own - SETTINGS[kind] - COMMON_SETTINGS
     if unknown:
         raise Failure(f"tests.cfg [{section.name}]: unknown setting {', '.join(sorted(unknown))}")
+    wrong = set(backends(section)) - {"any", *machine.VENDORS}
+    if wrong:
+        raise Failure(f"tests.cfg [{section.name}]: backend {wrong.pop()!r}, expected svm, vmx or any")

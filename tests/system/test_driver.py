@@ -27,6 +27,8 @@ import initramfs
 import iso
 import machine
 import packages
+import suite
+import systemtests
 from common import Failure
 
 FAKE = HERE / "fake_emulator.py"
@@ -492,7 +494,7 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
         self.assertEqual((status, out), (0, b"partita-guest: up\r\necho poweroff\n"), err)
         status, _, err = self.run_driver(script + "\nlast_words('[CPU0  ] triple fault')", stdin=b"poweroff\n")
         self.assertEqual(status, 125)
-        self.assertIn("the machine stopped (emulator status 1) before the end of child 0", err)
+        self.assertIn("the machine stopped ([CPU0  ] triple fault) before the end of child 0", err)
 
     def test_ends(self):
         """A hypervisor that stopped or panicked is told from its log."""
@@ -536,6 +538,135 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
                 unittest.mock.patch.dict(os.environ, {"PARTITA_BOCHS": str(FAKE)}), \
                 self.assertRaisesRegex(Failure, r"firmware is missing: /no/rom \(package vgabios\)"):
             machine.bochs_command(machine.Machine(Path("x")), self.folder, Path("x"))
+
+
+class Suite(unittest.TestCase):
+    """Which tests there are and which are chosen; guests in one boot."""
+
+    CFG = """
+[run-a]
+kind = run
+[run-b]
+kind = run
+backend = svm
+slow = yes
+[boot-c]
+kind = boot
+expect = x
+[guest-d]
+kind = guest
+image = hello.elf
+stdout = d
+[guest-e]
+kind = guest
+image = hello.elf
+args = --children 2
+status = 7
+expect = ^e0
+sibling = ^e1
+hv = ^e
+[guest-f]
+kind = guest
+image = hello.elf
+lps = 2
+"""
+
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+        self.folder = Path(self.scratch.name)
+
+    def all_tests(self):
+        """The tests of the sections above."""
+        path = self.folder / "tests.cfg"
+        path.write_text(self.CFG, encoding="utf-8")
+        return suite.system_tests(path)
+
+    def test_instances(self):
+        """One for each backend, unless the test is about one or chooses its machine itself."""
+        self.assertEqual([test.name for test in self.all_tests()],
+                         ["run-a", "run-a@vmx", "run-b", "boot-c", "guest-d", "guest-d@vmx", "guest-e", "guest-e@vmx",
+                          "guest-f", "guest-f@vmx"])
+
+    def test_select(self):
+        """Names and groups mean all instances that --cpu leaves; a full name means just that one."""
+        for names, options, wanted in (
+                (["run-a"], {"cpus": ("svm", "vmx")}, ["run-a", "run-a@vmx"]), (["run-a"], {}, ["run-a"]),
+                (["run"], {"cpus": ("vmx",)}, ["run-a@vmx"]), (["run-a@vmx"], {}, ["run-a@vmx"]),
+                (["run"], {"slow": True}, ["run-a", "run-b"]), (["run-b"], {}, ["run-b"]), (["boot"], {}, ["boot-c"]),
+                ([], {"cpus": ("vmx",)}, ["run-a@vmx", "boot-c", "guest-d@vmx", "guest-e@vmx", "guest-f@vmx"]),
+                ([], {"guest": "d", "cpus": ("svm", "vmx")}, ["guest-d", "guest-d@vmx"])):
+            self.assertEqual([test.name for test in suite.select(self.all_tests(), names, **options)], wanted, names)
+        for options, text in (({"names": ["nix"]}, "unknown test group 'nix'"),
+                              ({"names": [], "guest": "nix"}, "unknown guest 'nix'")):
+            with self.assertRaisesRegex(Failure, text):
+                suite.select(self.all_tests(), **options)
+
+    def test_jobs(self):
+        """Guests for the same machine are one job, as long as it does not get too long."""
+        names = [[test.name for test in job] for job in suite.jobs(self.all_tests())]
+        self.assertEqual(names, [["run-a"], ["run-a@vmx"], ["run-b"], ["boot-c"], ["guest-d", "guest-e"],
+                                 ["guest-d@vmx", "guest-e@vmx"], ["guest-f"], ["guest-f@vmx"]])
+        with unittest.mock.patch.object(suite, "BATCH_MAX", 1):
+            self.assertEqual(len(suite.jobs(self.all_tests())), 10)
+
+    def run_guests(self, script):
+        """The problems of guest-d and guest-e when each boot plays this script."""
+        guests = self.folder / "guests"
+        guests.mkdir(exist_ok=True)
+        (guests / "hello.elf").write_bytes(b"x")
+        (self.folder / "script.py").write_text(script, encoding="utf-8")
+        environment = {"PARTITA_QEMU": str(FAKE), "PARTITA_FAKE_SCRIPT": str(self.folder / "script.py")}
+        with unittest.mock.patch.dict(os.environ, environment), \
+                unittest.mock.patch.multiple(suite, FOLDER=self.folder / "test"), \
+                unittest.mock.patch.multiple(systemtests, OUT=self.folder, GUEST_SECONDS=2):
+            chosen = suite.select(self.all_tests(), ["guest-d", "guest-e"])
+            return [(test.name, test.problem) for test in suite.run_batch(chosen)]
+
+    BEGIN_D = 'log("partita: ready"); frame("b", 0, "0"); frame("d", 0, "d\\n");'
+    BEGIN_E = 'frame("b", 0, "1"); time.sleep(0.5); log("e ran"); frame("c", 0, "e0\\n"); frame("c", 1, "e1\\n");'
+    END_D = 'frame("x", 0, "0");'
+    END_E = 'frame("x", 1, "0"); frame("x", 0, "7");'
+
+    def test_batch(self):
+        """Each guest is judged by its own part of consoles, data, statuses and log."""
+        self.assertEqual(self.run_guests(self.BEGIN_D + self.END_D + self.BEGIN_E + self.END_E),
+                         [("guest-d", None), ("guest-e", None)])
+        self.assertEqual((self.folder / "test/guest-d/hv.log").read_text(), "partita: ready\n")
+        self.assertEqual((self.folder / "test/guest-e/hv.log").read_text(), "e ran\n")
+        self.assertEqual((self.folder / "test/guest-e/child1.log").read_text(), "e1\n")
+
+    def test_batch_failure(self):
+        """One guest's failure, or one that cannot be started, is not another one's."""
+        problems = dict(self.run_guests(self.BEGIN_D + 'frame("e", 0, "minroot: no");' + self.BEGIN_E +
+                                        self.END_E))
+        self.assertEqual(problems, {"guest-d": "status 125, expected 0: partita: minroot: no", "guest-e": None})
+        problems = dict(self.run_guests(self.BEGIN_D + self.END_D + self.BEGIN_E + 'frame("x", 1, "0");' +
+                                        'frame("x", 0, "8")'))
+        self.assertEqual(problems, {"guest-d": None, "guest-e": "status 8, expected 7: nothing on stderr"})
+
+    def test_batch_dies(self):
+        """The guest at which the machine stops or hangs fails; the rest get a boot of their own."""
+        rest = f'frame("b", 0, "0"); {self.BEGIN_E.partition(";")[2]} {self.END_E}'
+        for death, text in (("sys.exit(35)", "the hypervisor panicked"), ("time.sleep(60)", "no end after 2 s")):
+            problems = self.run_guests(f"""
+if "guest1.elf" in argument("-initrd"):
+    {self.BEGIN_D} {death}
+else:
+    {rest}
+""")
+            self.assertEqual([name for name, _ in problems], ["guest-d", "guest-e"])
+            self.assertIn(text, problems[0][1])
+            self.assertIsNone(problems[1][1])
+
+    def test_batch_without_boot(self):
+        """A machine that never comes to the first guest is not started again for each of them."""
+        for script, text in (('log("partita: no AMD-V"); open("../../../count", "a").write("x"); sys.exit(33)',
+                              "the hypervisor stopped: no AMD-V before the first guest"),
+                             ('open("../../../count", "a").write("x"); frame("e", 0, "minroot: no")', "minroot: no")):
+            for _, problem in self.run_guests(script):
+                self.assertIn(text, problem)
+        self.assertEqual((self.folder / "count").read_text(), "xx")
 
 
 class Accelerators(unittest.TestCase):
