@@ -145,6 +145,7 @@ const struct cpu_backend svm_backend = {
     .get_register = svm_get_register,
     .set_register = svm_set_register,
     .get_paging = svm_get_paging,
+    .get_code_mode = svm_get_code_mode,
     .guest_tsc = svm_guest_tsc,
     .intercepts_changed = svm_intercepts_changed,
 };

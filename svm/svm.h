@@ -64,6 +64,7 @@ void svm_collect_events(struct vp *vp);
 hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 void svm_get_paging(struct vp *vp, struct vp_paging_state *state);
+void svm_get_code_mode(struct vp *vp, struct vp_code_mode *mode);
 uint64_t svm_guest_tsc(struct vp *vp);
 
 /* vmcb.c: control area of a fresh VP, and the architectural reset state. */

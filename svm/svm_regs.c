@@ -174,6 +174,16 @@ void svm_get_paging(struct vp *vp, struct vp_paging_state *state)
     };
 }
 
+void svm_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+    bool is_long = (vmcb->efer & X86_EFER_LMA) != 0 && (vmcb->cs.attributes & VMCB_SEGMENT_L) != 0;
+
+    mode->cpl = vmcb->cpl;
+    mode->is_protected = (vmcb->cr0 & X86_CR0_PE) != 0 && !(vp->regs.rflags & X86_RFLAGS_VM);
+    mode->bits = !mode->is_protected ? 16 : is_long ? 64 : vmcb->cs.attributes & VMCB_SEGMENT_DB ? 32 : 16;
+}
+
 uint64_t svm_guest_tsc(struct vp *vp)
 {
     return rdtsc() + svm_of(vp)->vmcb->tsc_offset;

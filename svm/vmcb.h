@@ -89,6 +89,10 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB layout");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 
+/* Attributes of a code segment. */
+#define VMCB_SEGMENT_L  (1u << 9)
+#define VMCB_SEGMENT_DB (1u << 10)
+
 #define VMCB_CR_WRITE_CR8 (1u << 8)
 
 #define VMCB_MISC1_INTR     (1u << 0)

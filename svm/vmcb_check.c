@@ -8,8 +8,6 @@
 #include "hv/lib/x86/x86_regs.h"
 
 #define HIGH_HALF         0xffffffff00000000ull
-#define SEGMENT_CODE_LONG (1u << 9)  /* L in VMCB attributes */
-#define SEGMENT_CODE_DB   (1u << 10) /* D/B in VMCB attributes */
 #define CR3_RESERVED_LONG 0xfff0000000000000ull
 #define EFER_DEFINED                                                                                                   \
     (X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_SVME | X86_EFER_LMSLE | X86_EFER_FFXSR |     \
@@ -73,8 +71,8 @@ static bool long_without_pe(const struct vmcb *v)
 
 static bool long_and_16(const struct vmcb *v)
 {
-    return is_long_paging(v) && (v->cr4 & X86_CR4_PAE) && (v->cs.attributes & SEGMENT_CODE_LONG) &&
-           (v->cs.attributes & SEGMENT_CODE_DB);
+    return is_long_paging(v) && (v->cr4 & X86_CR4_PAE) && (v->cs.attributes & VMCB_SEGMENT_L) &&
+           (v->cs.attributes & VMCB_SEGMENT_DB);
 }
 
 static bool vmrun_not_intercepted(const struct vmcb *v)

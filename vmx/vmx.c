@@ -242,6 +242,7 @@ const struct cpu_backend vmx_backend = {
     .get_register = vmx_get_register,
     .set_register = vmx_set_register,
     .get_paging = vmx_get_paging,
+    .get_code_mode = vmx_get_code_mode,
     .guest_tsc = vmx_guest_tsc,
     .intercepts_changed = vmx_intercepts_changed,
 };

@@ -23,7 +23,7 @@
 #define VMX_CR4_GUEST_OWNED                                                                                            \
     (X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE |    \
      X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | X86_CR4_FSGSBASE | X86_CR4_PCIDE |             \
-     X86_CR4_OSXSAVE | X86_CR4_SMEP | X86_CR4_SMAP)
+     X86_CR4_OSXSAVE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)
 
 /* Segment registers in the order of their VMCS fields. */
 enum vmx_segment {
@@ -153,6 +153,7 @@ void vmx_collect_event(struct vp *vp);
 hv_status_t vmx_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 void vmx_get_paging(struct vp *vp, struct vp_paging_state *state);
+void vmx_get_code_mode(struct vp *vp, struct vp_code_mode *mode);
 uint64_t vmx_guest_tsc(struct vp *vp);
 
 /* vmcs.c: controls of a fresh VP, host state of this processor, and the architectural reset state. */

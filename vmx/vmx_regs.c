@@ -256,6 +256,25 @@ void vmx_get_paging(struct vp *vp, struct vp_paging_state *state)
     }
 }
 
+void vmx_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
+{
+    bool is_virtual_8086 = (vp->regs.rflags & X86_RFLAGS_VM) != 0;
+    bool is_ia32e;
+
+    vmx_select(vmx_of(vp));
+    is_ia32e = (vmcs_read(VMCS_GUEST_EFER) & X86_EFER_LMA) != 0;
+    mode->is_protected = is_ia32e || (!is_virtual_8086 && (vmcs_read(VMCS_GUEST_CR0) & X86_CR0_PE));
+    mode->bits = 16;
+    mode->cpl = is_virtual_8086 ? 3 : 0;
+    if (mode->is_protected) {
+        uint64_t code = vmcs_read(VMCS_GUEST_CS_ACCESS);
+        uint64_t stack = vmcs_read(VMCS_GUEST_SS_ACCESS);
+
+        mode->bits = is_ia32e && (code & X86_SEG_ATTR_L) ? 64 : code & X86_SEG_ATTR_DB ? 32 : 16;
+        mode->cpl = (uint8_t)((stack & X86_SEG_ATTR_DPL) >> X86_SEG_ATTR_DPL_SHIFT);
+    }
+}
+
 uint64_t vmx_guest_tsc(struct vp *vp)
 {
     return rdtsc() + vmx_of(vp)->tsc_offset;

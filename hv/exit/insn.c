@@ -10,20 +10,10 @@
 
 enum x86_mode insn_mode(struct vp *vp)
 {
-    struct vp_paging_state paging;
-    union hv_register_value cs;
+    struct vp_code_mode mode;
 
-    backend->get_paging(vp, &paging);
-    if (!(paging.cr0 & X86_CR0_PE) || (paging.rflags & X86_RFLAGS_VM)) {
-        return X86_MODE_16;
-    }
-    if (backend->get_register(vp, HvX64RegisterCs, &cs) != HV_STATUS_SUCCESS) {
-        return X86_MODE_64;
-    }
-    if ((paging.efer & X86_EFER_LMA) && (cs.segment.attributes & X86_SEG_ATTR_L)) {
-        return X86_MODE_64;
-    }
-    return cs.segment.attributes & X86_SEG_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
+    backend->get_code_mode(vp, &mode);
+    return mode.bits == 64 ? X86_MODE_64 : mode.bits == 32 ? X86_MODE_32 : X86_MODE_16;
 }
 
 uint8_t insn_length_of(struct vp *vp, enum x86_op op, uint8_t given)

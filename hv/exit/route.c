@@ -57,14 +57,13 @@ enum exit_action exit_cpuid(struct vp *vp, uint8_t insn_length)
 
 enum exit_action exit_hypercall(struct vp *vp, uint8_t insn_length)
 {
-    struct vp_paging_state paging;
+    struct vp_code_mode mode;
     uint8_t length = insn_length_of(vp, backend->hypercall_op, insn_length);
 
-    backend->get_paging(vp, &paging);
+    backend->get_code_mode(vp, &mode);
     /* TLFS, Hypercall Interface: from CPL 0 of protected or long mode only, and once the guest has set the interface
      * up. */
-    if (paging.cpl != 0 || !(paging.cr0 & X86_CR0_PE) || (paging.rflags & X86_RFLAGS_VM) ||
-        !msr_hypercall_is_enabled(vp->partition)) {
+    if (mode.cpl != 0 || !mode.is_protected || !msr_hypercall_is_enabled(vp->partition)) {
         return exit_undefined(vp);
     }
     if (length == 0) {

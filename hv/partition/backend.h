@@ -75,6 +75,13 @@ struct vp_paging_state {
     bool has_pdptes;
 };
 
+/* How the VP's code is decoded, and what it may do. */
+struct vp_code_mode {
+    uint8_t bits; /* 16, 32 or 64: default size of its code segment */
+    uint8_t cpl;
+    bool is_protected; /* protected or long mode, not virtual-8086 */
+};
+
 /* One CPU backend. All functions: interrupts off. "Own VP" means the VP is not in guest mode anywhere. */
 struct cpu_backend {
     const char *name; /* "AMD-V", "VT-x", "sim" */
@@ -119,6 +126,8 @@ struct cpu_backend {
 
     /* Paging registers in one go. Own VP or from within its exit. */
     void (*get_paging)(struct vp *vp, struct vp_paging_state *state);
+    /* Decided by fewer registers than that; for exits that need no more. Own VP or from within its exit. */
+    void (*get_code_mode)(struct vp *vp, struct vp_code_mode *mode);
     /* TSC that the guest would read now. */
     uint64_t (*guest_tsc)(struct vp *vp);
     /* The intercept maps of the VP's partition changed (exceptions, MSRs, ...); applied before its next entry. */

@@ -454,21 +454,16 @@ uint32_t vp_exception_intercepts(struct vp *vp)
 
 uint8_t vp_cpl(struct vp *vp)
 {
-    struct vp_paging_state state;
+    struct vp_code_mode mode;
 
-    backend->get_paging(vp, &state);
-    return state.cpl;
+    backend->get_code_mode(vp, &mode);
+    return mode.cpl;
 }
 
 bool vp_is_long_mode(struct vp *vp)
 {
-    struct vp_paging_state state;
-    union hv_register_value cs = {0};
+    struct vp_code_mode mode;
 
-    backend->get_paging(vp, &state);
-    if ((state.efer & X86_EFER_LMA) == 0) {
-        return false;
-    }
-    return backend->get_register(vp, HvX64RegisterCs, &cs) == HV_STATUS_SUCCESS &&
-           (cs.segment.attributes & HV_X64_SEGMENT_LONG) != 0;
+    backend->get_code_mode(vp, &mode);
+    return mode.bits == 64;
 }

@@ -233,6 +233,19 @@ static void sim_get_paging(struct vp *vp, struct vp_paging_state *state)
     };
 }
 
+static void sim_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
+{
+    uint16_t code = find_register(vp, HvX64RegisterCs)->segment.attributes;
+    struct vp_paging_state paging;
+    bool is_long;
+
+    sim_get_paging(vp, &paging);
+    is_long = (paging.efer & X86_EFER_LMA) != 0 && (code & HV_X64_SEGMENT_LONG) != 0;
+    mode->cpl = paging.cpl;
+    mode->is_protected = (paging.cr0 & X86_CR0_PE) != 0 && !(paging.rflags & X86_RFLAGS_VM);
+    mode->bits = !mode->is_protected ? 16 : is_long ? 64 : (code & X86_SEG_ATTR_DB) != 0 ? 32 : 16;
+}
+
 static uint64_t sim_guest_tsc(struct vp *vp)
 {
     (void)vp;
@@ -310,6 +323,7 @@ const struct cpu_backend sim_backend = {
     .get_register = sim_get_register,
     .set_register = sim_set_register,
     .get_paging = sim_get_paging,
+    .get_code_mode = sim_get_code_mode,
     .guest_tsc = sim_guest_tsc,
     .intercepts_changed = sim_intercepts_changed,
 };

@@ -24,7 +24,7 @@ CONFIGURATION = Path(os.environ.get("PARTITA_TESTS") or Path(__file__).with_name
 # Bare guests in one boot; the boot loader's and minroot's tables take 32 modules.
 BATCH_MAX = 24
 # What runs without --cpu.
-DEFAULT_CPUS = ("svm",)
+DEFAULT_CPUS = ("svm", "vmx")
 PROGRAM_TIMEOUT_S = 300
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
