@@ -132,6 +132,11 @@ void svm_collect_events(struct vp *vp)
         vp->nmi_masked = false;
         break;
     case VMCB_EVENT_EXCEPTION:
+        if (vector >= X86_VECTOR_EXCEPTION_COUNT) {
+            /* QEMU's software CPU calls every event an exception that was not injected as something else. */
+            vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_INTERRUPT, vector);
+            break;
+        }
         if (vector == X86_VECTOR_BP || vector == X86_VECTOR_OF) {
             break; /* RIP is still at INT3 or INTO: it executes again */
         }

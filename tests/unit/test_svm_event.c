@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* links: svm/svm_event.c */
+/* How events go into a VMCB and come back from one. APM vol. 2, Event Injection. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/abi/hv_register.h"
+#include "hv/lib/x86/x86_regs.h"
+#include "svm/svm.h"
+
+#define VECTOR     0xedu
+#define ERROR_CODE 6u
+
+static struct vmcb vmcb;
+static struct svm_vp own;
+static struct vp vp;
+
+static int start(void **state)
+{
+    (void)state;
+    memset(&vmcb, 0, sizeof(vmcb));
+    memset(&own, 0, sizeof(own));
+    memset(&vp, 0, sizeof(vp));
+    own.vmcb = &vmcb;
+    vp.backend = &own;
+    vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
+    return 0;
+}
+
+static uint64_t event(enum vmcb_event_type type, uint32_t vector)
+{
+    return VMCB_EVENT_VALID | (uint64_t)type << VMCB_EVENT_TYPE_SHIFT | vector;
+}
+
+/* What is pending after an exit that interrupted the delivery of an event. */
+static uint64_t collect(uint64_t info)
+{
+    vp.pending_interruption = 0;
+    vmcb.exit_interrupt_info = info;
+    svm_collect_events(&vp);
+    return vp.pending_interruption;
+}
+
+static void test_an_interrupt_is_virtual(void **state)
+{
+    (void)state;
+    vp.pending_interruption = hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR);
+    svm_prepare_events(&vp);
+    assert_int_equal(vmcb.event_injection, 0);
+    assert_int_equal(vmcb.interrupt_control,
+                     VMCB_INT_IRQ | VMCB_INT_IGNORE_TPR | (uint64_t)VECTOR << VMCB_INT_VECTOR_SHIFT);
+    /* Guest mode ended before it was taken. */
+    assert_int_equal(collect(0), hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR));
+    /* It was taken. */
+    vmcb.interrupt_control &= ~VMCB_INT_IRQ;
+    assert_int_equal(collect(0), 0);
+}
+
+static void test_an_interrupted_delivery_is_done_again(void **state)
+{
+    uint64_t fault = hv_pending_interruption(HV_X64_PENDING_EXCEPTION, X86_VECTOR_PF) |
+                     HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE |
+                     (uint64_t)ERROR_CODE << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT;
+
+    (void)state;
+    assert_int_equal(collect(0), 0);
+    assert_int_equal(collect(event(VMCB_EVENT_INTERRUPT, VECTOR)),
+                     hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR));
+    assert_int_equal(collect(event(VMCB_EVENT_NMI, X86_VECTOR_NMI)),
+                     hv_pending_interruption(HV_X64_PENDING_NMI, X86_VECTOR_NMI));
+    assert_int_equal(collect(event(VMCB_EVENT_EXCEPTION, X86_VECTOR_PF) | VMCB_EVENT_ERROR_VALID |
+                             (uint64_t)ERROR_CODE << VMCB_EVENT_ERROR_SHIFT),
+                     fault);
+    /* Their instructions execute again. */
+    assert_int_equal(collect(event(VMCB_EVENT_EXCEPTION, X86_VECTOR_BP)), 0);
+    assert_int_equal(collect(event(VMCB_EVENT_SOFTWARE, VECTOR)), 0);
+}
+
+/* QEMU's software CPU says "exception" of a virtual interrupt; injected as one, it would be refused. */
+static void test_no_exception_has_the_vector_of_an_interrupt(void **state)
+{
+    (void)state;
+    assert_int_equal(collect(event(VMCB_EVENT_EXCEPTION, VECTOR)),
+                     hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR));
+    assert_int_equal(collect(event(VMCB_EVENT_EXCEPTION, X86_VECTOR_EXCEPTION_COUNT)),
+                     hv_pending_interruption(HV_X64_PENDING_INTERRUPT, X86_VECTOR_EXCEPTION_COUNT));
+    /* There the virtual interrupt is still pending, too: it is one and the same. */
+    own.injects_interrupt = true;
+    vmcb.interrupt_control = VMCB_INT_IRQ | (uint64_t)VECTOR << VMCB_INT_VECTOR_SHIFT;
+    assert_int_equal(collect(event(VMCB_EVENT_EXCEPTION, VECTOR)),
+                     hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_an_interrupt_is_virtual, start),
+        cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),
+        cmocka_unit_test_setup(test_no_exception_has_the_vector_of_an_interrupt, start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
