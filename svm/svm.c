@@ -11,12 +11,16 @@
 #include "hv/cpu/safe.h"
 #include "hv/debug/debug.h"
 #include "hv/lib/fmt.h"
+#include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/mem/mem.h"
 
 #define CPUID_EXTENDED_MAX          0x80000000u
 #define CPUID_EXTENDED_FEATURES     0x80000001u
 #define CPUID_SVM                   0x8000000au
+#define CPUID_HYPERVISOR            0x40000000u
+#define CPUID_FEATURES              1u
+#define CPUID_FEATURES_HYPERVISOR   (1u << 31)
 #define CPUID_FEATURES_ECX_SVM      (1u << 2)
 #define CPUID_FEATURES_EDX_1G_PAGES (1u << 26)
 #define CPUID_SVM_EDX_NESTED_PAGING (1u << 0)
@@ -24,6 +28,20 @@
 #define CPUID_SVM_EDX_DECODE_ASSIST (1u << 7)
 
 struct backend_features svm_features = {.has_thread_count = true};
+bool svm_interrupts_are_virtual;
+
+/* The machine is one of QEMU's without a real processor's help. A hypervisor in between says its own name. */
+static bool is_qemu_software_cpu(void)
+{
+    struct cpuid_result name;
+
+    if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_HYPERVISOR)) {
+        return false;
+    }
+    name = cpuid(CPUID_HYPERVISOR, 0);
+    return memcmp(&name.ebx, "TCGT", sizeof(name.ebx)) == 0 && memcmp(&name.ecx, "CGTC", sizeof(name.ecx)) == 0 &&
+           memcmp(&name.edx, "GTCG", sizeof(name.edx)) == 0;
+}
 
 static enum backend_fit svm_probe(char *why, size_t size)
 {
@@ -46,6 +64,7 @@ static enum backend_fit svm_probe(char *why, size_t size)
     svm_features.has_next_rip = (svm.edx & CPUID_SVM_EDX_NEXT_RIP) != 0;
     svm_features.has_decode_assist = (svm.edx & CPUID_SVM_EDX_DECODE_ASSIST) != 0;
     svm_features.tlb_tag_count = svm.ebx;
+    svm_interrupts_are_virtual = is_qemu_software_cpu();
     svm_gpa_format.has_1g_pages = (cpuid(CPUID_EXTENDED_FEATURES, 0).edx & CPUID_FEATURES_EDX_1G_PAGES) != 0;
     if (svm.ebx < 2) {
         fmt_snprintf(why, size, "the processor offers %u address-space identifiers; at least 2 are needed", svm.ebx);

@@ -45,6 +45,8 @@ static inline struct svm_vp *svm_of(struct vp *vp)
 /* svm.c: what this processor can do. */
 extern struct backend_features svm_features;
 extern struct gpa_format svm_gpa_format;
+/* External interrupts go in as virtual interrupts instead of through EVENTINJ: a fault of QEMU's software CPU. */
+extern bool svm_interrupts_are_virtual;
 
 /* svm_entry.S: one trip into the guest. Interrupts off before and after; `regs` all but RAX, RSP, RIP, RFLAGS (in the
  * VMCB). */

@@ -51,11 +51,11 @@ static void close_interrupt_window(struct vmcb *vmcb)
 }
 
 /*
- * External interrupts go in as virtual interrupts, not through EVENTINJ: QEMU's software CPU keeps the vector of an
- * injected interrupt and may deliver it a second time, whatever the guest's interrupt flag says by then. Since the flag
- * is set and there is no shadow, the processor takes it before the first instruction. APM vol. 2, Virtual Interrupts.
+ * Only on QEMU's software CPU, which keeps the vector of an interrupt injected through EVENTINJ and may deliver it a
+ * second time, whatever the guest's interrupt flag says by then. Since the flag is set and there is no shadow, the
+ * processor takes a virtual interrupt before the first instruction. APM vol. 2, Virtual Interrupts.
  */
-static void inject_interrupt(struct vmcb *vmcb, uint32_t vector)
+static void inject_virtually(struct vmcb *vmcb, uint32_t vector)
 {
     uint64_t control = vmcb->interrupt_control & ~(VMCB_INT_PRIORITY_MASK | VMCB_INT_VECTOR_MASK);
 
@@ -74,9 +74,9 @@ void svm_prepare_events(struct vp *vp)
     vmcb->event_injection = 0;
     own->injects_interrupt = false;
     close_interrupt_window(vmcb);
-    if (event.inject && type == HV_X64_PENDING_INTERRUPT && (vp->regs.rflags & X86_RFLAGS_IF) &&
-        !vp->interrupt_shadow) {
-        inject_interrupt(vmcb, vector);
+    if (svm_interrupts_are_virtual && event.inject && type == HV_X64_PENDING_INTERRUPT &&
+        (vp->regs.rflags & X86_RFLAGS_IF) && !vp->interrupt_shadow) {
+        inject_virtually(vmcb, vector);
         own->injects_interrupt = true;
     } else if (event.inject) {
         vmcb->event_injection = event_from_interruption(event.interruption);

@@ -15,6 +15,8 @@
 #define VECTOR     0xedu
 #define ERROR_CODE 6u
 
+bool svm_interrupts_are_virtual;
+
 static struct vmcb vmcb;
 static struct svm_vp own;
 static struct vp vp;
@@ -28,6 +30,7 @@ static int start(void **state)
     own.vmcb = &vmcb;
     vp.backend = &own;
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
+    svm_interrupts_are_virtual = false;
     return 0;
 }
 
@@ -45,9 +48,19 @@ static uint64_t collect(uint64_t info)
     return vp.pending_interruption;
 }
 
-static void test_an_interrupt_is_virtual(void **state)
+static void test_an_interrupt_is_injected(void **state)
 {
     (void)state;
+    vp.pending_interruption = hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR);
+    svm_prepare_events(&vp);
+    assert_int_equal(vmcb.event_injection, event(VMCB_EVENT_INTERRUPT, VECTOR));
+    assert_int_equal(vmcb.interrupt_control & VMCB_INT_IRQ, 0);
+}
+
+static void test_an_interrupt_is_virtual_where_it_has_to_be(void **state)
+{
+    (void)state;
+    svm_interrupts_are_virtual = true;
     vp.pending_interruption = hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR);
     svm_prepare_events(&vp);
     assert_int_equal(vmcb.event_injection, 0);
@@ -93,12 +106,17 @@ static void test_no_exception_has_the_vector_of_an_interrupt(void **state)
     vmcb.interrupt_control = VMCB_INT_IRQ | (uint64_t)VECTOR << VMCB_INT_VECTOR_SHIFT;
     assert_int_equal(collect(event(VMCB_EVENT_EXCEPTION, VECTOR)),
                      hv_pending_interruption(HV_X64_PENDING_INTERRUPT, VECTOR));
+    vmcb.event_injection = 0;
+    svm_prepare_events(&vp);
+    assert_int_equal(vmcb.event_injection, event(VMCB_EVENT_INTERRUPT, VECTOR));
+    assert_int_equal(vmcb.interrupt_control & VMCB_INT_IRQ, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_an_interrupt_is_virtual, start),
+        cmocka_unit_test_setup(test_an_interrupt_is_injected, start),
+        cmocka_unit_test_setup(test_an_interrupt_is_virtual_where_it_has_to_be, start),
         cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),
         cmocka_unit_test_setup(test_no_exception_has_the_vector_of_an_interrupt, start),
     };
