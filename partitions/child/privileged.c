@@ -5,6 +5,10 @@
 #define UD GUEST_FAULT(X86_VECTOR_UD)
 #define GP GUEST_FAULT(X86_VECTOR_GP)
 
+/* What a bare guest runs with. */
+#define CR0 (X86_CR0_PG | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP | X86_CR0_PE)
+#define CR4 (X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+
 /* One instruction, what goes into RAX, RCX and RDX, and what has to come. */
 struct instruction {
     const char *name;
@@ -33,6 +37,12 @@ static const struct instruction instructions[] = {
     {"dr7-high", {0x0F, 0x23, 0xF8}, 3, GP, .rax = UINT64_C(0x100000400)},
 };
 
+/* Only with the option cr4=1: QEMU's software CPU ends guest mode instead, with the code of a refused entry. */
+static const struct instruction reserved_cr4[] = {
+    {"cr4-vmxe", {0x0F, 0x22, 0xE0}, 3, GP, .rax = CR4 | X86_CR4_VMXE},
+    {"cr4-smxe", {0x0F, 0x22, 0xE0}, 3, GP, .rax = CR4 | X86_CR4_SMXE},
+};
+
 /* Harmless ones, which must go through. */
 static const struct instruction allowed[] = {
     {"wbinvd", {0x0F, 0x09}, 2, 0, .rax = 0},
@@ -42,6 +52,8 @@ static const struct instruction allowed[] = {
     {"rdtsc", {0x0F, 0x31}, 2, 0, .rax = 0},
     {"pause", {0xF3, 0x90}, 2, 0, .rax = 0},
     {"dr7", {0x0F, 0x23, 0xF8}, 3, 0, .rax = 0x400},
+    {"cr0-cache-off", {0x0F, 0x22, 0xC0}, 3, 0, .rax = CR0 | X86_CR0_CD},
+    {"cr0-cache-on", {0x0F, 0x22, 0xC0}, 3, 0, .rax = CR0},
 };
 
 static void run(const struct instruction *table, uint32_t count)
@@ -61,5 +73,8 @@ uint8_t guest_main(void)
 {
     run(instructions, ARRAY_SIZE(instructions));
     run(allowed, ARRAY_SIZE(allowed));
+    if (guest_option("cr4", 0) != 0) {
+        run(reserved_cr4, ARRAY_SIZE(reserved_cr4));
+    }
     return guest_failures();
 }
