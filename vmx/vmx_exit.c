@@ -144,7 +144,10 @@ static enum exit_action handle_rare(struct vp *vp, uint32_t reason)
 
 enum exit_action vmx_handle_exit(struct vp *vp, uint32_t reason)
 {
-    trace(TRACE_EXIT, vp->trace_id, reason, vp->regs.rip);
+    struct cpu *cpu = cpu_this();
+
+    trace(TRACE_EXIT, vp->trace_id, reason | (uint64_t)cpu->backend_accesses << 32, vp->regs.rip);
+    cpu->backend_accesses = 0;
     switch (reason) {
     case VMX_EXIT_EXCEPTION_NMI:
         return handle_exception_or_nmi(vp);

@@ -28,11 +28,12 @@ struct cpu {
     void *root_vp;    /* [C] struct vp of the root that lives on this LP */
     void *current_vp; /* [C] struct vp being run (root or dispatched child), null before start */
     _Atomic(const void *)
-        guest_space;          /* [a] GPA space in guest mode on this LP now, or null; see cpu_quiesce_space() */
-    void *backend;            /* [C] the CPU backend's per-processor data */
-    void *fpu_owner;          /* [C] struct vp whose extended state is in the registers */
-    uint64_t interrupt_count; /* [C] physical interrupts taken */
-    void *machine;            /* [I] private to hv/cpu (TSS, GDT, stacks) */
+        guest_space;           /* [a] GPA space in guest mode on this LP now, or null; see cpu_quiesce_space() */
+    void *backend;             /* [C] the CPU backend's per-processor data */
+    uint32_t backend_accesses; /* [C] instructions that reached the backend's VP state; counted in debug builds */
+    void *fpu_owner;           /* [C] struct vp whose extended state is in the registers */
+    uint64_t interrupt_count;  /* [C] physical interrupts taken */
+    void *machine;             /* [I] private to hv/cpu (TSS, GDT, stacks) */
 };
 
 /* Linear addresses that a backend writes into its host state. */

@@ -9,7 +9,7 @@
 /* What a record says. Values are part of the trace format: append only. */
 enum trace_event_id {
     TRACE_NONE,
-    TRACE_EXIT,      /* a = backend exit code, b = guest RIP */
+    TRACE_EXIT, /* a = backend exit code (VT-x: bits 63:32 VMREADs and VMWRITEs since the last one), b = guest RIP */
     TRACE_HYPERCALL, /* a = control word, b = result */
     TRACE_MESSAGE,   /* a = message type, b = SINT */
     TRACE_EVENT,     /* a = event flag number, b = SINT */
