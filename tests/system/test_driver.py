@@ -591,11 +591,11 @@ lps = 2
     def test_select(self):
         """Names and groups mean all instances that --cpu leaves; a full name means just that one."""
         for names, options, wanted in (
-                (["run-a"], {"cpus": ("svm", "vmx")}, ["run-a", "run-a@vmx"]), (["run-a"], {}, ["run-a"]),
+                (["run-a"], {}, ["run-a", "run-a@vmx"]), (["run-a"], {"cpus": ("svm",)}, ["run-a"]),
                 (["run"], {"cpus": ("vmx",)}, ["run-a@vmx"]), (["run-a@vmx"], {}, ["run-a@vmx"]),
-                (["run"], {"slow": True}, ["run-a", "run-b"]), (["run-b"], {}, ["run-b"]), (["boot"], {}, ["boot-c"]),
+                (["run"], {"slow": True}, ["run-a", "run-a@vmx", "run-b"]), (["run-b"], {}, ["run-b"]), (["boot"], {}, ["boot-c"]),
                 ([], {"cpus": ("vmx",)}, ["run-a@vmx", "boot-c", "guest-d@vmx", "guest-e@vmx", "guest-f@vmx"]),
-                ([], {"guest": "d", "cpus": ("svm", "vmx")}, ["guest-d", "guest-d@vmx"])):
+                ([], {"guest": "d"}, ["guest-d", "guest-d@vmx"])):
             self.assertEqual([test.name for test in suite.select(self.all_tests(), names, **options)], wanted, names)
         for options, text in (({"names": ["nix"]}, "unknown test group 'nix'"),
                               ({"names": [], "guest": "nix"}, "unknown guest 'nix'")):
@@ -620,7 +620,7 @@ lps = 2
         with unittest.mock.patch.dict(os.environ, environment), \
                 unittest.mock.patch.multiple(suite, FOLDER=self.folder / "test"), \
                 unittest.mock.patch.multiple(systemtests, OUT=self.folder, GUEST_SECONDS=2):
-            chosen = suite.select(self.all_tests(), ["guest-d", "guest-e"])
+            chosen = suite.select(self.all_tests(), ["guest-d", "guest-e"], ("svm",))
             return [(test.name, test.problem) for test in suite.run_batch(chosen)]
 
     BEGIN_D = 'log("partita: ready"); frame("b", 0, "0"); frame("d", 0, "d\\n");'
