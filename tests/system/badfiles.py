@@ -3,6 +3,7 @@
 
 import struct
 
+import bzimage
 import guestfiles
 
 ELF_PHOFF = 0x20
@@ -35,8 +36,8 @@ def make(folder):
         "zeros": bytes(65536),
         "bzimage-header-only": image[:0x260],
         "bzimage-half": image[:len(image) // 2],
-        "bzimage-old-protocol": patched(image, guestfiles.VERSION_OFFSET, "<H", 0x0200),
-        "bzimage-many-setup-sectors": patched(image[:16384], guestfiles.SETUP_SECTS_OFFSET, "<B", 255),
+        "bzimage-old-protocol": patched(image, bzimage.VERSION_OFFSET, "<H", 0x0200),
+        "bzimage-many-setup-sectors": patched(image[:16384], bzimage.SETUP_SECTS_OFFSET, "<B", 255),
         "elf-header-only": elf[:64],
         # Behind the notes in the first segment, so that there is an entry point.
         "elf-cut": elf[:len(elf) * 3 // 4],

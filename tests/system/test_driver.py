@@ -21,8 +21,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import bzimage
 import frames
-import guestfiles
 import initramfs
 import iso
 import machine
@@ -119,8 +119,8 @@ class GuestFiles(unittest.TestCase):
 
     def test_extract(self):
         """Both compressions give the file back."""
-        self.assertEqual(guestfiles.extract_vmlinux(self.image()), self.ELF)
-        self.assertEqual(guestfiles.extract_vmlinux(self.image(gzip.compress)), self.ELF)
+        self.assertEqual(bzimage.extract_vmlinux(self.image()), self.ELF)
+        self.assertEqual(bzimage.extract_vmlinux(self.image(gzip.compress)), self.ELF)
 
     def test_extract_refuses(self):
         """Every way of being broken has its own line."""
@@ -130,7 +130,7 @@ class GuestFiles(unittest.TestCase):
                  (self.image(lambda data: b"\xfd7zXZ\x00" + data), "does not decompress")]
         for data, text in cases:
             with self.assertRaisesRegex(Failure, text):
-                guestfiles.extract_vmlinux(data)
+                bzimage.extract_vmlinux(data)
 
     def test_compact(self):
         """Segments keep their bytes, without the zeros at their end; notes move with them."""
@@ -143,7 +143,7 @@ class GuestFiles(unittest.TestCase):
         offset = len(elf) - len(data)
         phdr.pack_into(elf, 64, 1, 5, offset, 0xA000, 0x1000, len(data), 6000, 1)
         phdr.pack_into(elf, 64 + phdr.size, 4, 4, offset + 4, 0, 0, 6, 6, 1)
-        small = guestfiles.compact(elf)
+        small = bzimage.compact(elf)
         self.assertLess(len(small), len(elf) / 1.5)
         kind, _, at, _, _, size, memory, _ = phdr.unpack_from(small, 64)
         self.assertEqual((kind, small[at:at + size], memory), (1, b"codenote\0\0end", 6000))
