@@ -2,6 +2,12 @@
 # Tests that run on the build machine: the portable parts and the host stand-ins of the machine in one archive, and
 # one CMocka program for each tests/unit/test_*.c, tests/machine/test_*.c and tests/sim/test_*.c.
 
+# What nested tests start in level 1: the way into an uncompressed Linux.
+add_executable(linux_entry.elf ${PROJECT_SOURCE_DIR}/tests/system/linux_entry.S)
+make_freestanding(linux_entry.elf)
+target_link_options(linux_entry.elf PRIVATE ${FREESTANDING_LINK} -Wl,--omagic -Wl,-Ttext=0xff0000 -Wl,-e,linux_entry)
+set_target_properties(linux_entry.elf PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
 find_library(CMOCKA cmocka)
 find_library(CAPSTONE capstone)
 find_library(UNICORN unicorn)

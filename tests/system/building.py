@@ -9,6 +9,7 @@ from common import LOGS, OUT, TOP, Failure, is_interactive, say
 
 IMAGE = OUT / "partita.elf"
 MINROOT = OUT / "minroot.elf"
+LINUX_ENTRY = OUT / "tests" / "linux_entry.elf"
 JOBS = max(1, min(os.cpu_count() or 1, 8))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Linux kernels as files: the ELF inside a bzImage, and the same without its gaps."""
+"""Linux kernels as files: the ELF inside a bzImage, the same without its gaps, and a bzImage that is not compressed."""
 
 import lzma
 import struct
@@ -9,10 +9,14 @@ from common import Failure
 
 SETUP_MAGIC_OFFSET = 0x202
 SETUP_SECTS_OFFSET = 0x1F1
+SYSSIZE_OFFSET = 0x1F4
 VERSION_OFFSET = 0x206
 PAYLOAD_OFFSET = 0x248
 PAYLOAD_LENGTH_OFFSET = 0x24C
+PREFERRED_ADDRESS_OFFSET = 0x258
+INIT_SIZE_OFFSET = 0x260
 SECTOR_BYTES = 512
+PARAGRAPH_BYTES = 16
 PAYLOAD_PROTOCOL = 0x0208
 # Fields of a 64-bit ELF file's header and of its program headers.
 ELF_PHOFF, ELF_SHOFF, ELF_PHNUM, ELF_SHNUM = 0x20, 0x28, 0x38, 0x3C
@@ -77,3 +81,32 @@ def compact(elf):
                 struct.pack_into("<Q", out, inner_at + PROGRAM_OFFSET, len(out) + inner - offset)
         out += data
     return bytes(out)
+
+
+def load_segments(elf):
+    """What an ELF has to be loaded: (physical address, content, bytes in memory)."""
+    headers = struct.unpack_from("<Q", elf, ELF_PHOFF)[0]
+    count = struct.unpack_from("<H", elf, ELF_PHNUM)[0]
+    for index in range(count):
+        kind, _, offset, _, address, file_bytes, memory_bytes, _ = struct.unpack_from(
+            "<IIQQQQQQ", elf, headers + index * PROGRAM_HEADER_BYTES)
+        if kind == PT_LOAD:
+            yield address, elf[offset:offset + file_bytes], memory_bytes
+
+
+def uncompressed(image, vmlinux, entry):
+    """A bzImage with the setup code of `image`, whose kernel `vmlinux` lies there ready to run: slow emulators take
+    minutes to decompress one. `entry` is an ELF that lies in memory in front of the kernel, is entered at its first
+    byte, and enters the kernel."""
+    segments = [*load_segments(entry), *load_segments(vmlinux)]
+    base = segments[0][0]
+    end = max(address + memory_bytes for address, _, memory_bytes in segments)
+    kernel = bytearray(max(address + len(content) for address, content, _ in segments) - base)
+    for address, content, _ in segments:
+        kernel[address - base:address - base + len(content)] = content
+    kernel += bytes(-len(kernel) % PARAGRAPH_BYTES)
+    setup = bytearray(image[:setup_bytes(image)])
+    struct.pack_into("<I", setup, SYSSIZE_OFFSET, len(kernel) // PARAGRAPH_BYTES)
+    struct.pack_into("<Q", setup, PREFERRED_ADDRESS_OFFSET, base)
+    struct.pack_into("<I", setup, INIT_SIZE_OFFSET, end - base)
+    return bytes(setup + kernel)

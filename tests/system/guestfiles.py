@@ -17,8 +17,8 @@ INITRD = GUEST / "initrd.img"
 STAMP = GUEST / "versions.json"
 MODULES = GUEST / "modules"
 # What tests that nest hypervisors load in an outer Linux; the rest of the package is not kept.
-MODULE_NAMES = ("irqbypass", "ccp", "kvm", "kvm-amd", "netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "virtio",
-                "virtio_ring", "virtio_pci", "virtio_pci_modern_dev", "virtio_pci_legacy_dev")
+MODULE_NAMES = ("irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel", "netfs", "fscache", "9pnet", "9p", "9pnet_virtio",
+                "virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev", "virtio_pci_legacy_dev")
 
 
 def unpack(name, metapackage=False):
@@ -73,8 +73,10 @@ def ensure():
         versions = json.loads(STAMP.read_text(encoding="ascii"))
     except (OSError, ValueError):
         versions = {}
-    if "kernel" not in versions or not (KERNEL.is_file() and VMLINUX.is_file() and MODULES.is_dir()):
+    has_kernel = KERNEL.is_file() and VMLINUX.is_file() and MODULES.is_dir()
+    if "kernel" not in versions or not has_kernel or versions.get("modules") != list(MODULE_NAMES):
         versions["kernel"] = fetch_kernel()
+        versions["modules"] = list(MODULE_NAMES)
     if "busybox" not in versions or not BUSYBOX.is_file():
         versions["busybox"] = fetch_busybox()
     text = json.dumps(versions, sort_keys=True)

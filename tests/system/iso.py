@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A boot ISO for BIOS and UEFI: GRUB, the hypervisor by Multiboot2, and its modules."""
+"""Boot ISOs for BIOS and UEFI: GRUB with the hypervisor by Multiboot2 and its modules, or with a Linux."""
 
 import re
 import shutil
@@ -10,6 +10,8 @@ from pathlib import Path
 from common import Failure
 
 GRUB_PLATFORMS = ("/usr/lib/grub/i386-pc", "/usr/lib/grub/x86_64-efi")
+ENTRY_BEGIN = ("set timeout=0", "set default=0", "", "menuentry 'Partita' {")
+ENTRY_END = ("    boot", "}", "")
 NOT_PASSED_ON = set("'\\")
 
 
@@ -34,14 +36,25 @@ def grub_words(text):
 def grub_configuration(command_line, modules):
     """grub.cfg. By Multiboot2 the words arrive without the file's name, which QEMU's own loader puts in front. GRUB
     would unpack a compressed initrd, and lose the archive appended to it."""
-    lines = ["set timeout=0", "set default=0", "", "menuentry 'Partita' {",
-             f"    multiboot2 /boot/partita.elf {grub_words(command_line)}".rstrip()]
+    lines = [f"    multiboot2 /boot/partita.elf {grub_words(command_line)}".rstrip()]
     lines += [f"    module2 --nounzip /boot/{module.name} {grub_words(module.words)}" for module in modules]
-    return "\n".join([*lines, "    boot", "}", ""])
+    return "\n".join([*ENTRY_BEGIN, *lines, *ENTRY_END])
+
+
+def linux_configuration(command_line):
+    """grub.cfg for a Linux with an initrd, as level 1 of a nested test."""
+    lines = [f"    linux /boot/kernel {grub_words(command_line)}", "    initrd /boot/initrd"]
+    return "\n".join([*ENTRY_BEGIN, *lines, *ENTRY_END])
 
 
 def make(target, image, command_line, modules):
-    """Writes the ISO."""
+    """Writes the hypervisor's ISO."""
+    files = {"partita.elf": image, **{module.name: module.path for module in modules}}
+    write(target, grub_configuration(command_line, modules), files)
+
+
+def write(target, configuration, files):
+    """Writes an ISO with GRUB and these files, by their names below /boot."""
     program = shutil.which("grub-mkrescue")
     if program is None:
         raise Failure("grub-mkrescue is missing (package grub-common)")
@@ -51,8 +64,8 @@ def make(target, image, command_line, modules):
     with tempfile.TemporaryDirectory(prefix="partita-iso-") as scratch:
         boot = Path(scratch) / "boot"
         (boot / "grub").mkdir(parents=True)
-        (boot / "grub" / "grub.cfg").write_text(grub_configuration(command_line, modules), encoding="ascii")
-        for name, path in [("partita.elf", image)] + [(module.name, module.path) for module in modules]:
+        (boot / "grub" / "grub.cfg").write_text(configuration, encoding="ascii")
+        for name, path in files.items():
             shutil.copyfile(path, boot / name)
         # The target may lie in a folder that does not exist yet, and must not be left half-written.
         target.parent.mkdir(parents=True, exist_ok=True)

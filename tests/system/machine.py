@@ -45,7 +45,7 @@ ata0: enabled=true, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, mode=flat, path={iso}, cylinders=0
 boot: disk
 com1: enabled=true, {com1}
-com2: enabled=true, mode=file, dev=hv.log
+com2: enabled=true, mode=file, dev={com2}
 pci: enabled=1, chipset=i440fx
 log: bochs.log
 panic: action=fatal
@@ -223,7 +223,7 @@ def qemu_command(machine, folder, hv_log="hv.log", root_console="stdio", iso=Non
     return command
 
 
-def bochs_command(machine, folder, iso, root_console="mode=file, dev=com1.log"):
+def bochs_command(machine, folder, iso, root_console="mode=file, dev=com1.log", hv_log="hv.log"):
     """Bochs' command line, its configuration written into `folder`, which must be its working directory."""
     name = os.environ.get("PARTITA_BOCHS", "bochs")
     program = shutil.which(name)
@@ -236,7 +236,7 @@ def bochs_command(machine, folder, iso, root_console="mode=file, dev=com1.log"):
     # A Bochs that was killed leaves its lock behind.
     (folder / "boot.disk.lock").unlink(missing_ok=True)
     text = BOCHS_CONFIGURATION.format(model=machine.cpu or BOCHS_MODEL, lps=machine.lps, memory=machine.memory_mib,
-                                      iso="boot.disk", com1=root_console, **BOCHS_FILES)
+                                      iso="boot.disk", com1=root_console, com2=hv_log, **BOCHS_FILES)
     (folder / "bochsrc").write_text(text, encoding="utf-8")
     # The packaged program contains a debugger that waits for its first command.
     (folder / "bochs.rc").write_text("c\n", encoding="ascii")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The hypervisor nested in KVM: a machine whose CPU is emulated runs Debian's kernel with kvm_amd (level 1), which runs
-this host's QEMU with KVM (level 2), which boots the hypervisor exactly as `./partita run` does on a KVM host. This file
-makes level 1's file system and command line and takes apart what comes back; judging it is the caller's job."""
+"""The hypervisor nested in KVM: a machine whose CPU is emulated, QEMU's with AMD-V or Bochs' with VT-x, runs Debian's
+kernel with kvm_amd or kvm_intel (level 1), which runs this host's QEMU with KVM (level 2), which boots the hypervisor
+exactly as `./partita run` does on a KVM host. This file makes level 1's files and command line and takes apart what
+comes back; judging it is the caller's job."""
 
 import re
 import shlex
@@ -9,8 +10,11 @@ import stat
 import subprocess
 from pathlib import Path
 
+import building
+import bzimage
 import guestfiles
 import initramfs
+import iso
 import machine
 import options as machine_options
 import runner
@@ -22,17 +26,24 @@ MEMORY_MIB = 2048
 # makes it so slow that the innermost guest does nothing but take timer interrupts.
 CLOCK = ["-icount", "shift=0,sleep=off"]
 # In the order in which they need each other.
-MODULES = ("irqbypass", "ccp", "kvm", "kvm-amd")
+MODULES = {"svm": ("irqbypass", "ccp", "kvm", "kvm-amd"), "vmx": ("irqbypass", "kvm", "kvm-intel")}
+# The parameter that says whether KVM uses second-level page tables.
+PAGING = {"svm": "npt", "vmx": "ept"}
 # QEMU's own files: firmware and the code that starts a kernel by its different entries.
 DATA_FOLDERS = (Path("/usr/share/qemu"), Path("/usr/share/seabios"))
 DATA_FILES = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "multiboot_dma.bin", "pvh.bin")
 VM_FOLDER = "vm"
+# The self-tests of its ciphers would take Bochs half a minute.
+COMMAND_LINE = "console=ttyS0 quiet mitigations=off cryptomgr.notests panic=-1"
 CONSOLE_LOG = "level1.log"
 FRAMES_LOG = "frames.log"
+# What is of no use when the machine has stopped.
+LARGE_FILES = ("*.img", "*.bzimage", "*.iso")
 
 # The serial ports: ttyS0 is level 1's console and takes the hypervisor's log too, ttyS1 takes its COM1 as it is.
-# KVM counts nested entries for as long as the VM exists only, hence the loop beside it. The two trace events say which
-# rule an entry broke that KVM refused, and that the processor refused one; they cost nothing while none is refused.
+# KVM counts nested entries for as long as the VM exists, and that is for as long as somebody has the count open. The two
+# trace events say which rule an entry broke that KVM refused, and that the processor refused one; they cost nothing
+# while none is refused.
 INIT = r"""#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc
@@ -43,8 +54,8 @@ for module in @MODULES@; do
     insmod "/modules/$module.ko" || echo "nested: level 1 cannot load $module"
 done
 now() { cut -d' ' -f1 /proc/uptime; }
-parameters=/sys/module/kvm_amd/parameters
-echo "nested: level 1 is up after $(now) s, kvm_amd nested=$(cat $parameters/nested) npt=$(cat $parameters/npt)"
+parameters=/sys/module/@KVM@/parameters
+echo "nested: level 1 is up after $(now) s, @KVM@ nested=$(cat $parameters/nested) @PAGING@=$(cat $parameters/@PAGING@)"
 stty -F /dev/ttyS1 raw -echo
 mount -t tracefs trace /sys/kernel/tracing
 trace=/sys/kernel/tracing
@@ -55,13 +66,17 @@ done
 cd /@FOLDER@
 @COMMAND@ </dev/null >/dev/ttyS1 2>/dev/ttyS0 &
 emulator=$!
-while sleep 1; do
-    count=$(cat /sys/kernel/debug/kvm/nested_run) && [ "$count" -gt 0 ] && echo "$count" >/tmp/entries
-done &
+for attempt in $(seq 200); do
+    count=$(echo /sys/kernel/debug/kvm/*-*/nested_run)
+    [ -e "$count" ] && exec 3<"$count" && break
+    sleep 0.1
+done
 wait $emulator
 echo "nested: level 2 ended with $? after $(now) s"
-echo "nested: $(cat /tmp/entries 2>/dev/null || echo 0) nested entries counted by KVM"
+echo "nested: $(cat <&3) nested entries counted by KVM"
 grep -v '^#' $trace/trace | head -n 20 | sed 's/^ */nested: refused: /'
+# Waits until the port has sent everything, which switching off does not.
+stty -F /dev/ttyS0 sane
 busybox poweroff -f
 """
 
@@ -115,7 +130,7 @@ def add_emulator(tree, program):
         tree.add_file(f"/usr/share/qemu/{name}", data_file(name).read_bytes())
 
 
-def add_base(tree, script):
+def add_base(tree, script, modules):
     """What level 1 itself needs: BusyBox, its first process, the modules of KVM."""
     for name in ("dev", "proc", "sys", "tmp"):
         tree.add_folder(name)
@@ -126,42 +141,63 @@ def add_base(tree, script):
         if name != "busybox":
             tree.add(f"bin/{name}", stat.S_IFLNK | 0o777, b"busybox")
     tree.add_file("init", script.encode(), 0o755)
-    for name in MODULES:
+    for name in modules:
         path = guestfiles.MODULES / f"{name}.ko"
         if not path.is_file():
             raise Failure(f"the guest kernel's module {name} is missing: there is no {path}; remove build/guest")
         tree.add_file(f"modules/{name}.ko", path.read_bytes())
 
 
-def inner_machine(folder, image, arguments):
+def inner_machine(folder, image, arguments, backend):
     """The machine that `./partita run` with these arguments starts on a KVM host."""
     parser = machine_options.Parser(prog="partita run")
     machine_options.add_machine_options(parser)
     options = parser.parse_args(arguments)
     machine_options.check(options)
+    accelerator = machine.Accelerator(["-accel", "kvm"], f"host,+{machine.VENDORS[backend].flag}", "")
     return machine.Machine(image, machine.STOP_OPTION, runner.modules_for(options, folder), 1,
-                           options.children * options.memory + machine.ROOT_MEMORY_MIB,
-                           accelerator=machine.Accelerator(["-accel", "kvm"], "host,+svm", ""))
+                           options.children * options.memory + machine.ROOT_MEMORY_MIB, accelerator=accelerator)
 
 
-def command(folder, image, arguments, cpu, lps):
-    """Writes level 1's file system into `folder` and returns the command line of its machine, to be run there."""
-    inner = inner_machine(folder, image, arguments)
+def make_tree(folder, inner, backend):
+    """Level 1's file system, with the inner machine in it."""
     # The links that this makes in `folder` are of no use; the files themselves go into level 1 under the same names.
     words = machine.qemu_command(inner, folder, hv_log="/dev/ttyS0")
-    script = INIT.replace("@MODULES@", " ".join(MODULES)).replace("@FOLDER@", VM_FOLDER)
+    texts = {"@MODULES@": " ".join(MODULES[backend]), "@FOLDER@": VM_FOLDER, "@COMMAND@": shlex.join(words),
+             "@KVM@": machine.VENDORS[backend].module, "@PAGING@": PAGING[backend]}
+    script = INIT
+    for name, text in texts.items():
+        script = script.replace(name, text)
     tree = Tree()
-    add_base(tree, script.replace("@COMMAND@", shlex.join(words)))
+    add_base(tree, script, MODULES[backend])
     add_emulator(tree, words[0])
     tree.add_file(f"{VM_FOLDER}/partita.elf", inner.image.read_bytes())
     for module in inner.modules:
         tree.add_file(f"{VM_FOLDER}/{module.name}", module.path.read_bytes())
-    (folder / "level1.img").write_bytes(tree.finish())
+    return tree.finish()
+
+
+def command(folder, image, arguments, backend, cpu, lps):
+    """Writes level 1's files into `folder` and returns the command line of its machine, to be run there."""
+    (folder / "level1.img").write_bytes(make_tree(folder, inner_machine(folder, image, arguments, backend), backend))
+    if backend == "vmx":
+        return bochs_command(folder, cpu, lps)
     outer = machine.software()
     return [machine.emulator(), "-M", "q35", *outer.arguments, *CLOCK, "-cpu", cpu or outer.cpu,
             "-smp", str(lps), "-m", f"{MEMORY_MIB}M", "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot",
             "-serial", f"file:{CONSOLE_LOG}", "-serial", f"file:{FRAMES_LOG}", "-kernel", str(guestfiles.VMLINUX),
-            "-initrd", "level1.img", "-append", "console=ttyS0 quiet panic=-1"]
+            "-initrd", "level1.img", "-append", COMMAND_LINE]
+
+
+def bochs_command(folder, cpu, lps):
+    """The same in Bochs, which boots from a disk with GRUB."""
+    kernel = bzimage.uncompressed(guestfiles.KERNEL.read_bytes(), guestfiles.VMLINUX.read_bytes(),
+                                  building.LINUX_ENTRY.read_bytes())
+    (folder / "level1.bzimage").write_bytes(kernel)
+    iso.write(folder / "level1.iso", iso.linux_configuration(COMMAND_LINE),
+              {"kernel": folder / "level1.bzimage", "initrd": folder / "level1.img"})
+    box = machine.Machine(None, cpu=cpu, lps=lps, memory_mib=MEMORY_MIB, accelerator=machine.bochs())
+    return machine.bochs_command(box, folder, "level1.iso", f"mode=file, dev={CONSOLE_LOG}", FRAMES_LOG)
 
 
 def collect(data):

@@ -224,19 +224,20 @@ def run_direct(section, folder, _cpu):
         raise Broken(f"data is {text_of(folder / 'data.log')!r}, expected {wanted_text!r}")
 
 
-def run_nested(section, folder, _cpu):
-    """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on the software CPU."""
+def run_nested(section, folder, cpu):
+    """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on an emulated CPU."""
     expect, forbid = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid"))
     arguments = shlex.split(fill(section.get("args", "")))
-    command = nested.command(folder, building.IMAGE, arguments, section.get("cpu", ""), section.getint("lps", 1))
+    command = nested.command(folder, building.IMAGE, arguments, cpu, section.get("cpu", ""), section.getint("lps", 1))
     with open(folder / "emulator.log", "wb") as errors:
         process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         try:
-            wait_for_end(process, limit(section))
+            wait_for_end(process, limit(section, cpu))
         finally:
             machine.stop(process)
-            for image in folder.glob("*.img"):
-                image.unlink()
+            for pattern in nested.LARGE_FILES:
+                for image in folder.glob(pattern):
+                    image.unlink()
     verify("console of level 1", text_of(folder / nested.CONSOLE_LOG), expect, forbid)
     data, status, errors = nested.collect((folder / nested.FRAMES_LOG).read_bytes())
     if status not in statuses(section):

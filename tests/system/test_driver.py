@@ -26,6 +26,7 @@ import frames
 import initramfs
 import iso
 import machine
+import nested
 import packages
 import suite
 import systemtests
@@ -150,6 +151,27 @@ class GuestFiles(unittest.TestCase):
         kind, _, at, _, _, size, _, _ = phdr.unpack_from(small, 64 + phdr.size)
         self.assertEqual((kind, small[at:at + size]), (4, b"note\0\0"))
 
+    def test_uncompressed(self):
+        """The segments lie behind the setup code, which says where they go and how much memory they need."""
+        phdr = struct.Struct("<IIQQQQQQ")
+
+        def elf(segments):
+            data = bytearray(64 + len(segments) * phdr.size)
+            struct.pack_into("<Q", data, 0x20, 64)
+            struct.pack_into("<H", data, 0x38, len(segments))
+            for index, (kind, address, content, memory) in enumerate(segments):
+                phdr.pack_into(data, 64 + index * phdr.size, kind, 5, len(data), 0, address, len(content), memory, 1)
+                data += content
+            return bytes(data)
+
+        vmlinux = elf([(1, 0x1000, b"code", 4), (4, 0x1002, b"note", 4), (1, 0x1100, b"data", 0x80)])
+        made = bzimage.uncompressed(self.image(), vmlinux, elf([(1, 0xF00, b"entry", 5)]))
+        kernel = made[1024:]
+        self.assertEqual(kernel.rstrip(b"\0"), b"entry".ljust(0x100, b"\0") + b"code".ljust(0x100, b"\0") + b"data")
+        self.assertEqual(made[0x202:0x206], b"HdrS")
+        self.assertEqual(struct.unpack_from("<I", made, 0x1F4)[0] * 16, len(kernel))
+        self.assertEqual(struct.unpack_from("<QI", made, 0x258), (0xF00, 0x280))
+
     @staticmethod
     def entries(data):
         """Reads a newc archive back: name -> (mode, content)."""
@@ -207,6 +229,24 @@ class Pieces(unittest.TestCase):
         for bad in ("it's", "a\\b"):
             with self.assertRaisesRegex(Failure, "quotes"):
                 iso.grub_configuration(bad, [])
+        self.assertIn("    linux /boot/kernel 'quiet' 'panic=-1'\n    initrd /boot/initrd\n",
+                      iso.linux_configuration("quiet panic=-1"))
+
+    def test_nested_files(self):
+        """Level 1 loads the vendor's modules, says what its KVM can do, and starts QEMU with that virtualisation."""
+        for backend, kvm, paging in (("svm", "kvm_amd", "npt"), ("vmx", "kvm_intel", "ept")):
+            with tempfile.TemporaryDirectory() as folder, \
+                    unittest.mock.patch.object(nested, "add_base") as add_base, \
+                    unittest.mock.patch.object(nested, "add_emulator"):
+                inner = nested.inner_machine(Path(folder), Path("/dev/null"), ["--initrd", "none"], backend)
+                inner.modules = []
+                nested.make_tree(Path(folder), inner, backend)
+            _, script, modules = add_base.call_args.args
+            self.assertEqual(modules[-1], kvm.replace("_", "-"))
+            self.assertIn(f"for module in {' '.join(modules)}; do", script)
+            self.assertIn(f"{kvm} nested=$(cat $parameters/nested) {paging}=$(cat $parameters/{paging})", script)
+            self.assertIn(f"-cpu host,+{backend} ", script)
+            self.assertNotIn("@", script)
 
     def test_qemu_command(self):
         """Commas in module strings are doubled, names are plain, and the log is COM2."""
