@@ -138,7 +138,7 @@ def system_tests(path=None):
             for cpu in systemtests.backends(section):
                 found.append(Test(name if cpu != "vmx" else f"{name}@vmx", section.get("group", section["kind"]),
                                   lambda folder, section=section, cpu=cpu: systemtests.run(section, folder, cpu),
-                                  section.getboolean("slow", False), cpu, section.getint("repeat", 1),
+                                  section.get("slow", "no") in ("yes", cpu), cpu, section.getint("repeat", 1),
                                   section if section["kind"] == "guest" else None))
     except (configparser.Error, ValueError) as error:
         raise Failure(f"{path.name}: {' '.join(str(error).split())}") from error

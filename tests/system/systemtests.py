@@ -273,6 +273,8 @@ def check_section(section):
     unknown = own - SETTINGS[kind] - COMMON_SETTINGS
     if unknown:
         raise Failure(f"tests.cfg [{section.name}]: unknown setting {', '.join(sorted(unknown))}")
+    if section.get("slow", "no") not in ("yes", "no", *machine.VENDORS):
+        raise Failure(f"tests.cfg [{section.name}]: slow = {section['slow']!r}, expected yes, no, svm or vmx")
     wrong = set(backends(section)) - {"any", *machine.VENDORS}
     if wrong:
         raise Failure(f"tests.cfg [{section.name}]: backend {wrong.pop()!r}, expected svm, vmx or any")

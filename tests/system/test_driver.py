@@ -642,6 +642,16 @@ lps = 2
             with self.assertRaisesRegex(Failure, text):
                 suite.select(self.all_tests(), **options)
 
+    def test_slow(self):
+        """All instances of a test can be slow, or that of one backend; anything else is refused."""
+        path = self.folder / "slow.cfg"
+        for value, wanted in (("yes", [True, True]), ("no", [False, False]), ("vmx", [False, True])):
+            path.write_text(f"[a]\nkind = run\nslow = {value}\n", encoding="utf-8")
+            self.assertEqual([test.is_slow for test in suite.system_tests(path)], wanted)
+        path.write_text("[a]\nkind = run\nslow = maybe\n", encoding="utf-8")
+        with self.assertRaisesRegex(Failure, "slow = 'maybe', expected yes, no, svm or vmx"):
+            suite.system_tests(path)
+
     def test_jobs(self):
         """Guests for the same machine are one job, as long as it does not get too long."""
         names = [[test.name for test in job] for job in suite.jobs(self.all_tests())]
