@@ -124,6 +124,9 @@ hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_regist
     struct vmcb_segment *segment = segment_register(own->vmcb, name);
     struct vmcb_segment *table = table_register(own->vmcb, name);
 
+    if (name == HvX64RegisterTscAux && value->reg64 > UINT32_MAX) {
+        return HV_STATUS_INVALID_REGISTER_VALUE; /* WRMSR would fault, in the hypervisor */
+    }
     own->needs_check = true;
     if (plain != NULL) {
         *plain = value->reg64;

@@ -45,7 +45,7 @@ void vmcb_init_control(struct vp *vp)
 
 void svm_intercepts_changed(struct vp *vp)
 {
-    svm_of(vp)->vmcb->intercept_exceptions = vp_exception_intercepts(vp);
+    svm_of(vp)->vmcb->intercept_exceptions = vp_exception_intercepts(vp) | BACKEND_EXCEPTIONS;
 }
 
 static struct vmcb_segment segment(uint16_t selector, uint16_t attributes, uint64_t base)

@@ -103,7 +103,7 @@ void vmcs_init_controls(struct vp *vp)
 void vmx_intercepts_changed(struct vp *vp)
 {
     vmx_select(vmx_of(vp));
-    vmcs_write(VMCS_EXCEPTION_BITMAP, vp_exception_intercepts(vp));
+    vmcs_write(VMCS_EXCEPTION_BITMAP, vp_exception_intercepts(vp) | BACKEND_EXCEPTIONS);
 }
 
 void vmcs_set_host_state(void)
@@ -188,6 +188,8 @@ void vmx_vp_reset(struct vp *vp, bool power_on)
     vp->regs.rip = RESET_RIP;
     vp->regs.rflags = X86_RFLAGS_FIXED;
     own->has_rsp = true;
+    own->rsp = 0;
+    vmcs_write(VMCS_GUEST_RSP, 0);
     vp->interrupt_shadow = false;
     vp->nmi_masked = false;
 

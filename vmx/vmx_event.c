@@ -71,8 +71,13 @@ void vmx_prepare_events(struct vp *vp)
 {
     struct vmx_vp *own = vmx_of(vp);
     struct vp_event event = vp_next_event(vp);
-    uint32_t windows = event.want_nmi_window ? VMX_CPU_NMI_WINDOW : 0;
+    uint32_t windows = 0;
     uint32_t threshold = 0;
+
+    if (event.want_nmi_window) {
+        /* Processors may open the NMI window in the shadow of STI, where an NMI is held back: wait for its end. */
+        windows = own->blocked & VMX_BLOCKED_STI ? VMX_CPU_INTERRUPT_WINDOW : VMX_CPU_NMI_WINDOW;
+    }
 
     vmx_select(own);
     if (event.inject) {

@@ -66,7 +66,11 @@ static enum exit_action handle_exception(struct vp *vp, uint32_t info)
         /* DR6 is not changed before the exit; the qualification says what would have been. */
         parameter = vmcs_read(VMCS_EXIT_QUALIFICATION) | X86_DR6_RESET;
         vmx_set_live(vp, VMX_LIVE_DR6, parameter);
+        if ((info & VMX_EVENT_TYPE_MASK) >> VMX_EVENT_TYPE_SHIFT == VMX_EVENT_PRIVILEGED_SOFTWARE) {
+            vp_advance(vp, insn_length()); /* INT1 is a trap */
+        }
     }
+    vmx_read_rsp(vp);
     vmx_collect_event(vp);
     return exit_exception(vp, vector, has_error, error, parameter);
 }
@@ -130,9 +134,6 @@ static enum exit_action handle_rare(struct vp *vp, uint32_t reason)
     case VMX_EXIT_XSAVES:
     case VMX_EXIT_XRSTORS:
         return exit_undefined(vp);
-    case VMX_EXIT_MACHINE_CHECK:
-        __asm__ volatile("int $18" : : : "memory");
-        return EXIT_RESUME;
     case VMX_EXIT_TASK_SWITCH:
         return unexpected(vp, reason, "hardware task switch");
     case VMX_EXIT_EPT_MISCONFIGURATION:

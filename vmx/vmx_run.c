@@ -294,6 +294,9 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
     vp->exit_count++;
     reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+    if (reason == (VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILED)) {
+        panic("machine check during a VM entry");
+    }
     if (reason & VMX_EXIT_ENTRY_FAILED) {
         return refuse_entry(vp, reason & VMX_EXIT_REASON_MASK);
     }

@@ -43,7 +43,7 @@ enum exit_action exit_undefined(struct vp *vp);
 enum exit_action exit_io(struct vp *vp, const struct exit_io *io);
 enum exit_action exit_memory(struct vp *vp, const struct exit_memory *access);
 
-/* An exception that the partition's intercept asked for. */
+/* An exception: the root's, if it asked for it, else the VP's own (BACKEND_EXCEPTIONS). */
 enum exit_action exit_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error, uint64_t parameter);
 /* Triple fault. */
 enum exit_action exit_shutdown(struct vp *vp);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Port accesses: of a child all are the root's business; the root's own pass through and never exit. */
+/* Port accesses: of a child all are the root's business. The root's own pass through, but for those that run over the
+ * last port, which exit on some processors. */
 #include "hv/exit/exit.h"
 
 #include "hv/partition/intercept.h"
@@ -8,7 +9,8 @@
 enum exit_action exit_io(struct vp *vp, const struct exit_io *io)
 {
     if (vp->is_root) {
-        return exit_unexpected(vp, io->port, "port access of the root was intercepted");
+        vp_inject_gp(vp);
+        return EXIT_RESUME;
     }
     intercept_io_port(vp, io);
     vp->run_status = VP_RUN_INTERCEPT;

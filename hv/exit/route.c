@@ -203,6 +203,10 @@ enum exit_action exit_undefined(struct vp *vp)
 
 enum exit_action exit_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error, uint64_t parameter)
 {
+    if (!(vp_exception_intercepts(vp) & 1u << vector)) {
+        vp_inject_exception(vp, vector, has_error, error);
+        return EXIT_RESUME;
+    }
     intercept_exception(vp, vector, has_error, error, parameter);
     return leave_for_root(vp);
 }

@@ -59,6 +59,12 @@ struct msr_rules {
     size_t count;
 };
 
+/*
+ * Exceptions that always exit: whose delivery can raise them again and again within the processor, which takes no
+ * interrupt meanwhile. Those that the root did not ask for go back to the VP.
+ */
+#define BACKEND_EXCEPTIONS (1u << X86_VECTOR_DB | 1u << X86_VECTOR_AC)
+
 /* Capabilities that common code asks for; never the vendor. */
 struct backend_features {
     bool has_next_rip;      /* exits carry the instruction length */

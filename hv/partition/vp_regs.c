@@ -149,6 +149,7 @@ static hv_status_t set_pending_interruption(struct vp *vp, uint64_t value)
         return HV_STATUS_SUCCESS;
     }
     if (type == 1 || type == 7 || hv_pending_interruption_vector(value) > UINT8_MAX ||
+        (type == HV_X64_PENDING_NMI && hv_pending_interruption_vector(value) != X86_VECTOR_NMI) ||
         (type == HV_X64_PENDING_EXCEPTION && hv_pending_interruption_vector(value) >= X86_VECTOR_EXCEPTION_COUNT) ||
         (value & HV_PENDING_INTERRUPTION_RSVDZ_MASK) != 0) {
         return HV_STATUS_INVALID_REGISTER_VALUE;

@@ -187,6 +187,7 @@ static void test_refused_values(void **state)
         {HvRegisterInterruptState, 4},
         {HvRegisterPendingInterruption, 1 | (1 << 1)},
         {HvRegisterPendingInterruption, 1 | (3 << 1) | (32 << 16)},
+        {HvRegisterPendingInterruption, 1 | (2 << 1) | (3 << 16)},
         {HvRegisterPendingInterruption, 1 | (0x100 << 16)},
         {HvRegisterPendingEvent0, 1 | (1 << 1)},
         {HvRegisterPendingEvent0, 1 | (40 << 16)},

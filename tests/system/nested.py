@@ -41,9 +41,9 @@ FRAMES_LOG = "frames.log"
 LARGE_FILES = ("*.img", "*.bzimage", "*.iso")
 
 # The serial ports: ttyS0 is level 1's console and takes the hypervisor's log too, ttyS1 takes its COM1 as it is.
-# KVM counts nested entries for as long as the VM exists, and that is for as long as somebody has the count open. The two
-# trace events say which rule an entry broke that KVM refused, and that the processor refused one; they cost nothing
-# while none is refused.
+# KVM counts nested entries for as long as the VM exists, and that is for as long as somebody has the count open. The
+# two trace events say which rule an entry broke that KVM refused, and that the processor refused one; they cost
+# nothing while none is refused.
 INIT = r"""#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc

@@ -38,7 +38,10 @@ def run_folder(wanted):
     """The folder for this run's files, held by a lock: build/run, or build/run-2 and so on while that is in use."""
     for number in range(1, 100):
         folder = wanted or BUILD / ("run" if number == 1 else f"run-{number}")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failure(f"cannot make the folder {folder}: {error.strerror}") from error
         with open(folder / ".lock", "w", encoding="ascii") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -633,7 +633,8 @@ lps = 2
         for names, options, wanted in (
                 (["run-a"], {}, ["run-a", "run-a@vmx"]), (["run-a"], {"cpus": ("svm",)}, ["run-a"]),
                 (["run"], {"cpus": ("vmx",)}, ["run-a@vmx"]), (["run-a@vmx"], {}, ["run-a@vmx"]),
-                (["run"], {"slow": True}, ["run-a", "run-a@vmx", "run-b"]), (["run-b"], {}, ["run-b"]), (["boot"], {}, ["boot-c"]),
+                (["run"], {"slow": True}, ["run-a", "run-a@vmx", "run-b"]), (["run-b"], {}, ["run-b"]),
+                (["boot"], {}, ["boot-c"]),
                 ([], {"cpus": ("vmx",)}, ["run-a@vmx", "boot-c", "guest-d@vmx", "guest-e@vmx", "guest-f@vmx"]),
                 ([], {"guest": "d"}, ["guest-d", "guest-d@vmx"])):
             self.assertEqual([test.name for test in suite.select(self.all_tests(), names, **options)], wanted, names)

@@ -140,6 +140,10 @@ static void test_a_waiting_nmi_opens_a_window(void **state)
     vp.requests = VP_REQUEST_NMI;
     vmx_prepare_events(&vp);
     assert_int_equal(vmcs[VMCS_CPU_CONTROLS], VMX_CPU_NMI_WINDOW);
+    own.blocked = VMX_BLOCKED_STI;
+    vmx_prepare_events(&vp);
+    assert_int_equal(vmcs[VMCS_CPU_CONTROLS], VMX_CPU_INTERRUPT_WINDOW);
+    own.blocked = 0;
     vp.nmi_masked = false;
     vmx_prepare_events(&vp);
     assert_int_equal(vmcs[VMCS_CPU_CONTROLS], 0);
