@@ -42,6 +42,7 @@ static const struct group groups[] = {
     {"isolation", selftest_isolation},
     {"lifecycle", selftest_lifecycle},
     {"bad-state", selftest_bad_state},
+    {"intercepts", selftest_intercepts},
 };
 
 static uint32_t interrupt_count; /* atomic */

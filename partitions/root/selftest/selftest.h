@@ -38,5 +38,6 @@ bool selftest_isolation(void);
 bool selftest_lifecycle(void);
 bool selftest_hypercall_errors(void);
 bool selftest_bad_state(void);
+bool selftest_intercepts(void);
 
 #endif
