@@ -366,7 +366,7 @@ enum vmx_exit {
 static inline void vmcs_count_access(void)
 {
     if (DEBUG_CHECKS) {
-        __asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct cpu, backend_accesses)) : "cc");
+        __asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct cpu, backend_accesses)) : "cc", "memory");
     }
 }
 

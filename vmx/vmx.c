@@ -91,7 +91,11 @@ static bool has_requirements(char *why, size_t size)
             return false;
         }
     }
-    if ((vmx_limits.ept_vpid & ept) != ept || (vmx_limits.cpu.must & CPU_CONTROLS_OFF)) {
+    if (vmx_limits.cpu.must & CPU_CONTROLS_OFF) {
+        fmt_snprintf(why, size, "the processor has VT-x but every access to CR3 exits");
+        return false;
+    }
+    if ((vmx_limits.ept_vpid & ept) != ept) {
         fmt_snprintf(why, size, "the processor's extended page tables lack what is needed (IA32_VMX_EPT_VPID_CAP %lx)",
                      vmx_limits.ept_vpid);
         return false;

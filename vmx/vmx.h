@@ -38,9 +38,8 @@ enum vmx_segment {
 };
 
 /*
- * MSRs that neither VM entry nor exit swaps and that the hypervisor itself does not use. Guests read them without an
- * exit and write them with one, so the VP's values are always known; the processor gets them when a VP comes that has
- * others.
+ * MSRs that neither VM entry nor exit swaps and that the hypervisor itself does not use. Guests write them with an
+ * exit, so the VP's values are always known; the processor gets them when a VP comes that has others.
  */
 enum vmx_msr {
     VMX_MSR_STAR,
