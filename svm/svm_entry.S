@@ -5,6 +5,8 @@
  * interrupts are enabled until after they are disabled again, so no physical interrupt is taken between; one that comes
  * in guest mode ends it.
  */
+#include "hv/lib/x86/x86_gpr.h"
+
     .text
     .globl svm_enter
     .type svm_enter, @function
@@ -21,20 +23,7 @@ svm_enter:
     push %rsi
     push %rdi
     mov %rsi, %rax
-    mov 0x08(%rdi), %rcx
-    mov 0x10(%rdi), %rdx
-    mov 0x18(%rdi), %rbx
-    mov 0x28(%rdi), %rbp
-    mov 0x30(%rdi), %rsi
-    mov 0x40(%rdi), %r8
-    mov 0x48(%rdi), %r9
-    mov 0x50(%rdi), %r10
-    mov 0x58(%rdi), %r11
-    mov 0x60(%rdi), %r12
-    mov 0x68(%rdi), %r13
-    mov 0x70(%rdi), %r14
-    mov 0x78(%rdi), %r15
-    mov 0x38(%rdi), %rdi
+    X86_LOAD_GPRS
     clgi
     sti
     vmload %rax
@@ -45,20 +34,7 @@ svm_enter:
     cli
     stgi
     mov (%rsp), %rax
-    mov %rcx, 0x08(%rax)
-    mov %rdx, 0x10(%rax)
-    mov %rbx, 0x18(%rax)
-    mov %rbp, 0x28(%rax)
-    mov %rsi, 0x30(%rax)
-    mov %rdi, 0x38(%rax)
-    mov %r8, 0x40(%rax)
-    mov %r9, 0x48(%rax)
-    mov %r10, 0x50(%rax)
-    mov %r11, 0x58(%rax)
-    mov %r12, 0x60(%rax)
-    mov %r13, 0x68(%rax)
-    mov %r14, 0x70(%rax)
-    mov %r15, 0x78(%rax)
+    X86_STORE_GPRS
     add $24, %rsp
     pop %r15
     pop %r14

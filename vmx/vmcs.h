@@ -14,6 +14,7 @@
 #include "hv/cpu/cpu.h"
 #include "hv/debug/debug.h"
 #include "hv/lib/compiler.h"
+#include "hv/lib/x86/x86_regs.h"
 
 /* Field encodings: bits 9:1 index, 11:10 type, 14:13 width. */
 enum vmcs_field {
@@ -49,7 +50,7 @@ enum vmcs_field {
     VMCS_GUEST_DEBUGCTL = 0x2802,
     VMCS_GUEST_PAT = 0x2804,
     VMCS_GUEST_EFER = 0x2806,
-    VMCS_GUEST_PDPTE0 = 0x280a, /* four, two apart */
+    VMCS_GUEST_PDPTE0 = 0x280a, /* four, VMCS_PDPTE_STRIDE apart */
     VMCS_HOST_PAT = 0x2c00,
     VMCS_HOST_EFER = 0x2c02,
 
@@ -143,6 +144,7 @@ enum vmcs_field {
 
 /* Distance of the fields of neighbouring segment registers, ES CS SS DS FS GS LDTR TR. */
 #define VMCS_SEGMENT_STRIDE 2u
+#define VMCS_PDPTE_STRIDE   2u
 
 /* Pin-based controls. */
 #define VMX_PIN_INTERRUPT   (1u << 0)
@@ -206,6 +208,11 @@ enum vmcs_field {
 #define VMX_EVENT_NMI_UNBLOCK (1u << 12) /* exit information: NMI unblocking by IRET */
 #define VMX_EVENT_RESERVED    0x7ffff000u
 #define VMX_EVENT_VALID       (1u << 31)
+
+/* Exceptions that push an error code. SDM vol. 3, Exceptions and Interrupts Summary. */
+#define VMX_VECTORS_WITH_ERROR                                                                                         \
+    (1u << X86_VECTOR_DF | 1u << X86_VECTOR_TS | 1u << X86_VECTOR_NP | 1u << X86_VECTOR_SS | 1u << X86_VECTOR_GP |     \
+     1u << X86_VECTOR_PF | 1u << X86_VECTOR_AC)
 
 /* Types in event words. */
 enum vmx_event_type {

@@ -17,17 +17,10 @@
 #define ERROR_CODE_HIGH     0xffff0000u
 #define EVENT_TYPE_RESERVED 1
 #define SELECTOR_RPL_TI     7u
-#define LINEAR_BITS_4_LEVEL 48u
-#define LINEAR_BITS_5_LEVEL 57u
-
-/* Exceptions that push an error code. */
-#define VECTORS_WITH_ERROR                                                                                             \
-    (1u << X86_VECTOR_DF | 1u << X86_VECTOR_TS | 1u << X86_VECTOR_NP | 1u << X86_VECTOR_SS | 1u << X86_VECTOR_GP |     \
-     1u << X86_VECTOR_PF | 1u << X86_VECTOR_AC)
 
 bool vmcs_not_canonical(const struct vmcs_state *s)
 {
-    return !vmcs_is_canonical(s->read(s->about), s->linear_bits);
+    return !linear_is_canonical(s->read(s->about), s->linear_bits);
 }
 
 static bool is_no_page(const struct vmcs_state *s, enum vmcs_field field)
@@ -219,7 +212,7 @@ static bool event_vector(const struct vmcs_state *s)
 static bool can_have_error(const struct vmcs_state *s)
 {
     return vmcs_has_event(s, VMX_EVENT_EXCEPTION) && (!s->is_unrestricted || (s->cr0 & X86_CR0_PE)) &&
-           ((s->limits->basic & VMX_BASIC_ANY_ERROR) || (1u << vmcs_event_vector(s) & VECTORS_WITH_ERROR));
+           ((s->limits->basic & VMX_BASIC_ANY_ERROR) || (1u << vmcs_event_vector(s) & VMX_VECTORS_WITH_ERROR));
 }
 
 static bool event_error_impossible(const struct vmcs_state *s)
@@ -383,7 +376,7 @@ static bool host_rip(const struct vmcs_state *s)
 {
     bool has_5_levels = (s->read(VMCS_HOST_CR4) & X86_CR4_LA57) != 0;
 
-    return !vmcs_is_canonical(s->read(VMCS_HOST_RIP), has_5_levels ? LINEAR_BITS_5_LEVEL : LINEAR_BITS_4_LEVEL);
+    return !linear_is_canonical(s->read(VMCS_HOST_RIP), has_5_levels ? LINEAR_BITS_5_LEVEL : LINEAR_BITS_4_LEVEL);
 }
 
 static const struct vmcs_rule host_rules[] = {

@@ -139,7 +139,7 @@ static bool rip_high(const struct vmcs_state *s)
 /* Not quite "canonical": the highest bit of a linear address may differ from those above it. */
 static bool rip_wide(const struct vmcs_state *s)
 {
-    return is_64_bit(s) && !vmcs_is_canonical(s->read(VMCS_GUEST_RIP), s->linear_bits + 1);
+    return is_64_bit(s) && !linear_is_canonical(s->read(VMCS_GUEST_RIP), s->linear_bits + 1);
 }
 
 static bool rflags_reserved(const struct vmcs_state *s)

@@ -71,14 +71,6 @@ extern const struct vmcs_rule_table *const vmcs_rule_tables[VMCS_RULE_TABLE_COUN
 /* For rules of more than one area: the field `about` does not hold a canonical address. */
 bool vmcs_not_canonical(const struct vmcs_state *state);
 
-/* Bits above the linear-address width are not the copies of the highest bit below it. */
-static inline bool vmcs_is_canonical(uint64_t address, uint32_t bits)
-{
-    uint64_t high = address >> (bits - 1);
-
-    return high == 0 || high == UINT64_MAX >> (bits - 1);
-}
-
 static inline bool vmcs_is_too_wide(const struct vmcs_state *state, uint64_t address)
 {
     return address >> state->limits->physical_bits != 0;

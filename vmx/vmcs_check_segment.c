@@ -75,7 +75,7 @@ static bool base_not_canonical(const struct vmcs_state *s)
 {
     bool is_always_used = s->about == X86_SEG_FS || s->about == X86_SEG_GS;
 
-    return (is_always_used || is_used(s)) && !vmcs_is_canonical(segment(s)->base, s->linear_bits);
+    return (is_always_used || is_used(s)) && !linear_is_canonical(segment(s)->base, s->linear_bits);
 }
 
 static bool base_high(const struct vmcs_state *s)

@@ -49,7 +49,7 @@ void vmx_set_efer(uint64_t value)
 static void write_pdptes(const uint64_t pdptes[PDPTE_COUNT])
 {
     for (unsigned i = 0; i < PDPTE_COUNT; i++) {
-        vmcs_write((enum vmcs_field)(VMCS_GUEST_PDPTE0 + 2 * i), pdptes[i]);
+        vmcs_write((enum vmcs_field)(VMCS_GUEST_PDPTE0 + VMCS_PDPTE_STRIDE * i), pdptes[i]);
     }
 }
 
@@ -113,13 +113,12 @@ enum exit_action vmx_handle_cr(struct vp *vp, uint8_t insn_length)
     uint32_t number = (uint32_t)info & VMX_CR_NUMBER_MASK;
     char what[64];
 
+    vmx_read_rsp(vp);
     if ((info & VMX_CR_TYPE_MASK) >> VMX_CR_TYPE_SHIFT != VMX_CR_TYPE_TO ||
         (number != CR_NUMBER_CR0 && number != CR_NUMBER_CR4)) {
         fmt_snprintf(what, sizeof(what), "control-register access %lx", info);
-        vmx_read_rsp(vp);
         return exit_unexpected(vp, VMX_EXIT_CR_ACCESS, what);
     }
-    vmx_read_rsp(vp);
     /* Of CR4 only writes exit that set a bit which no guest has. */
     if (number == CR_NUMBER_CR4 ||
         !write_cr0_for_guest(vp, vp->regs.gpr[(info & VMX_CR_GPR_MASK) >> VMX_CR_GPR_SHIFT])) {

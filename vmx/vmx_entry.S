@@ -4,6 +4,8 @@
  * the general registers are swapped here. Interrupts are off throughout: one that is pending ends guest mode at once.
  * HOST_RSP is written only when the stack lies elsewhere than at the last entry of this VP.
  */
+#include "hv/lib/x86/x86_gpr.h"
+
 #define VMCS_HOST_RSP 0x6c14
 
     .text
@@ -28,20 +30,7 @@ vmx_enter:
     test %dl, %dl
     /* No flag changes from here to the jump. */
     mov 0x00(%rdi), %rax
-    mov 0x08(%rdi), %rcx
-    mov 0x10(%rdi), %rdx
-    mov 0x18(%rdi), %rbx
-    mov 0x28(%rdi), %rbp
-    mov 0x30(%rdi), %rsi
-    mov 0x40(%rdi), %r8
-    mov 0x48(%rdi), %r9
-    mov 0x50(%rdi), %r10
-    mov 0x58(%rdi), %r11
-    mov 0x60(%rdi), %r12
-    mov 0x68(%rdi), %r13
-    mov 0x70(%rdi), %r14
-    mov 0x78(%rdi), %r15
-    mov 0x38(%rdi), %rdi
+    X86_LOAD_GPRS
     jz 2f
     vmresume
     jmp 3f
@@ -55,20 +44,7 @@ vmx_enter:
 vmx_exit_point:
     push %rax
     mov 8(%rsp), %rax
-    mov %rcx, 0x08(%rax)
-    mov %rdx, 0x10(%rax)
-    mov %rbx, 0x18(%rax)
-    mov %rbp, 0x28(%rax)
-    mov %rsi, 0x30(%rax)
-    mov %rdi, 0x38(%rax)
-    mov %r8, 0x40(%rax)
-    mov %r9, 0x48(%rax)
-    mov %r10, 0x50(%rax)
-    mov %r11, 0x58(%rax)
-    mov %r12, 0x60(%rax)
-    mov %r13, 0x68(%rax)
-    mov %r14, 0x70(%rax)
-    mov %r15, 0x78(%rax)
+    X86_STORE_GPRS
     pop (%rax)
     add $8, %rsp
     mov $1, %eax

@@ -7,11 +7,6 @@
  */
 #include "vmx/vmx.h"
 
-/* Exceptions that push an error code. SDM vol. 3, Exceptions and Interrupts Summary. */
-#define ERROR_CODE_VECTORS                                                                                             \
-    (1u << X86_VECTOR_DF | 1u << X86_VECTOR_TS | 1u << X86_VECTOR_NP | 1u << X86_VECTOR_SS | 1u << X86_VECTOR_GP |     \
-     1u << X86_VECTOR_PF | 1u << X86_VECTOR_AC)
-
 static uint32_t type_of(uint64_t interruption)
 {
     switch (hv_pending_interruption_type(interruption)) {
@@ -33,8 +28,8 @@ static void inject(struct vp *vp, uint64_t interruption)
     uint32_t event = VMX_EVENT_VALID | type << VMX_EVENT_TYPE_SHIFT | vector;
 
     /* The processor insists that an error code comes with just these, and with none in real mode. */
-    if (type == VMX_EVENT_EXCEPTION && vector < X86_VECTOR_EXCEPTION_COUNT && ((ERROR_CODE_VECTORS >> vector) & 1u) &&
-        (vmcs_read(VMCS_GUEST_CR0) & X86_CR0_PE)) {
+    if (type == VMX_EVENT_EXCEPTION && vector < X86_VECTOR_EXCEPTION_COUNT &&
+        ((VMX_VECTORS_WITH_ERROR >> vector) & 1u) && (vmcs_read(VMCS_GUEST_CR0) & X86_CR0_PE)) {
         event |= VMX_EVENT_ERROR_VALID;
         vmcs_write(VMCS_ENTRY_EVENT_ERROR, hv_pending_interruption_error_code(interruption));
     }
@@ -78,7 +73,6 @@ void vmx_prepare_events(struct vp *vp)
         /* Processors may open the NMI window in the shadow of STI, where an NMI is held back: wait for its end. */
         windows = own->blocked & VMX_BLOCKED_STI ? VMX_CPU_INTERRUPT_WINDOW : VMX_CPU_NMI_WINDOW;
     }
-
     vmx_select(own);
     if (event.inject) {
         inject(vp, event.interruption);

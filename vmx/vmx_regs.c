@@ -168,11 +168,6 @@ static void set_tsc_offset(struct vmx_vp *own, uint64_t offset)
     vmcs_write(VMCS_TSC_OFFSET, offset);
 }
 
-static bool is_canonical(uint64_t address)
-{
-    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
 /* Registers that are loaded by instructions, which fault on what no guest could have put there. */
 static bool is_loadable(uint32_t name, uint64_t value)
 {
@@ -180,7 +175,7 @@ static bool is_loadable(uint32_t name, uint64_t value)
     case HvX64RegisterLstar:
     case HvX64RegisterCstar:
     case HvX64RegisterKernelGsBase:
-        return is_canonical(value);
+        return linear_is_canonical(value, LINEAR_BITS_4_LEVEL);
     case HvX64RegisterSfmask:
     case HvX64RegisterTscAux:
     case HvX64RegisterDr6:
@@ -251,7 +246,7 @@ void vmx_get_paging(struct vp *vp, struct vp_paging_state *state)
         !vmx_of(vp)->wants_pdptes) {
         state->has_pdptes = true;
         for (unsigned i = 0; i < ARRAY_SIZE(state->pae_pdpte); i++) {
-            state->pae_pdpte[i] = vmcs_read((enum vmcs_field)(VMCS_GUEST_PDPTE0 + 2 * i));
+            state->pae_pdpte[i] = vmcs_read((enum vmcs_field)(VMCS_GUEST_PDPTE0 + VMCS_PDPTE_STRIDE * i));
         }
     }
 }

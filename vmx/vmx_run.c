@@ -13,7 +13,6 @@
 #include "hv/mem/mem.h"
 #include "vmx/vmx_insn.h"
 
-#define VPID_LIMIT      0x10000u
 #define APIC_TPR_OFFSET 0x80u
 #define BLOCKED_SHADOW  (VMX_BLOCKED_STI | VMX_BLOCKED_MOV_SS)
 
@@ -151,7 +150,7 @@ static void switch_out(struct vp *vp)
 /* Gives the VP a VPID that nothing in this processor's TLB is tagged with. */
 static void vpid_renew(struct vmx_cpu *cpu, struct vmx_vp *own)
 {
-    if (cpu->next_vpid >= VPID_LIMIT) {
+    if (cpu->next_vpid >= vmx_features.tlb_tag_count) {
         cpu->next_vpid = 1;
         cpu->vpid_epoch++;
         vmx_invvpid(VMX_INVVPID_ALL, 0);
@@ -271,6 +270,8 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
 {
     struct vmx_vp *own = vmx_of(vp);
     struct vmx_cpu *own_cpu = cpu->backend;
+    bool is_good;
+    bool is_entered;
     uint32_t reason;
 
     if (own->last_cpu != own_cpu) {
@@ -280,18 +281,13 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
     atomic_store_explicit(&cpu->guest_space, vp->space, memory_order_seq_cst);
     tlb_prepare(vp, own_cpu, own);
-    if (own->needs_check) {
-        own->needs_check = false;
-        if (vmcs_check(read_field, &vmx_limits) != NULL) {
-            atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
-            return refuse_entry(vp, VMX_EXIT_BAD_GUEST_STATE);
-        }
-    }
-    if (!vmx_enter(&vp->regs, &own->host_rsp, own->is_launched)) {
-        atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
-        return refuse_entry(vp, (uint32_t)vmcs_read(VMCS_INSN_ERROR));
-    }
+    is_good = !own->needs_check || vmcs_check(read_field, &vmx_limits) == NULL;
+    own->needs_check = false;
+    is_entered = is_good && vmx_enter(&vp->regs, &own->host_rsp, own->is_launched);
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
+    if (!is_entered) {
+        return refuse_entry(vp, is_good ? (uint32_t)vmcs_read(VMCS_INSN_ERROR) : VMX_EXIT_BAD_GUEST_STATE);
+    }
     vp->exit_count++;
     reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
     if (reason == (VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILED)) {

@@ -34,7 +34,7 @@ static const struct fixed_part fixed_parts[] = {
     {0x00000, 16, 0},
 };
 
-static const uint32_t fixed_msrs[MTRR_FIXED_COUNT] = {
+const uint32_t mtrr_fixed_msrs[MTRR_FIXED_COUNT] = {
     X86_MSR_MTRR_FIX64K_00000, X86_MSR_MTRR_FIX16K_80000, X86_MSR_MTRR_FIX16K_A0000, X86_MSR_MTRR_FIX4K_C0000,
     X86_MSR_MTRR_FIX4K_C8000,  X86_MSR_MTRR_FIX4K_D0000,  X86_MSR_MTRR_FIX4K_D8000,  X86_MSR_MTRR_FIX4K_E0000,
     X86_MSR_MTRR_FIX4K_E8000,  X86_MSR_MTRR_FIX4K_F0000,  X86_MSR_MTRR_FIX4K_F8000,
@@ -162,7 +162,7 @@ void mtrr_init(void)
     registers.capabilities = rdmsr(X86_MSR_MTRRCAP);
     registers.default_type = rdmsr(X86_MSR_MTRR_DEF_TYPE);
     for (uint32_t i = 0; i < MTRR_FIXED_COUNT && (registers.capabilities & X86_MTRRCAP_FIXED) != 0; i++) {
-        registers.fixed[i] = rdmsr(fixed_msrs[i]);
+        registers.fixed[i] = rdmsr(mtrr_fixed_msrs[i]);
     }
     for (uint32_t i = 0; i < min_u32((uint32_t)(registers.capabilities & X86_MTRRCAP_COUNT), MTRR_VARIABLE_MAX); i++) {
         registers.base[i] = rdmsr(X86_MSR_MTRR_PHYSBASE(i));

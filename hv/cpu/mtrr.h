@@ -16,6 +16,9 @@
 #define MTRR_VARIABLE_MAX 16u /* as many as have an MSR number */
 #define MTRR_FIXED_RANGES (MTRR_FIXED_COUNT * 8u)
 
+/* The fixed ranges' registers, in the order of their addresses. */
+extern const uint32_t mtrr_fixed_msrs[MTRR_FIXED_COUNT];
+
 /* The registers as they are read. */
 struct mtrr_registers {
     uint64_t capabilities;

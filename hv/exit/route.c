@@ -69,7 +69,7 @@ enum exit_action exit_hypercall(struct vp *vp, uint8_t insn_length)
     if (length == 0) {
         return EXIT_RESUME;
     }
-    if (hypercall_execute(vp)) {
+    if (hypercall_execute(vp, mode.bits == 64)) {
         vp_advance(vp, length);
     } else {
         irq_window(); /* a long call goes on at the next entry; interrupts come in between */

@@ -69,11 +69,11 @@ static void set_pair(struct vp *vp, enum vp_gpr high, enum vp_gpr low, uint64_t 
 
 #define VP_R8 8u
 
-static struct request read_request(struct vp *vp)
+static struct request read_request(struct vp *vp, bool is_64bit)
 {
     const uint64_t *gpr = vp->regs.gpr;
 
-    if (vp_is_long_mode(vp)) {
+    if (is_64bit) {
         return (struct request){.control = gpr[VP_RCX], .input = gpr[VP_RDX], .output = gpr[VP_R8], .is_64bit = true};
     }
     return (struct request){
@@ -383,9 +383,9 @@ static bool execute(struct vp *vp, struct request *request, const struct hyperca
     return true;
 }
 
-bool hypercall_execute(struct vp *vp)
+bool hypercall_execute(struct vp *vp, bool is_64bit)
 {
-    struct request request = read_request(vp);
+    struct request request = read_request(vp, is_64bit);
     const struct hypercall_row *row = hypercall_find(hv_hypercall_code(request.control));
     struct shape shape;
     hv_status_t status;

@@ -45,11 +45,11 @@ struct hypercall_context {
 };
 
 /*
- * Executes the hypercall that the VP's registers describe (the caller has checked privilege level and mode). True: the
- * result is in the registers and RIP is to be advanced over the instruction. False: RIP stays; the call goes on when it
- * is executed again, or an exception is pending, or the VP is intercept-suspended with VP_REQUEST_SUSPEND raised. Own
- * VP, no locks held.
+ * Executes the hypercall that the VP's registers describe (the caller has checked privilege level and mode, and says
+ * whether the code is 64-bit). True: the result is in the registers and RIP is to be advanced over the instruction.
+ * False: RIP stays; the call goes on when it is executed again, or an exception is pending, or the VP is
+ * intercept-suspended with VP_REQUEST_SUSPEND raised. Own VP, no locks held.
  */
-MUST_CHECK bool hypercall_execute(struct vp *vp);
+MUST_CHECK bool hypercall_execute(struct vp *vp, bool is_64bit);
 
 #endif

@@ -59,6 +59,16 @@ static inline gpa_t gpa_add(gpa_t address, uint64_t offset_bytes)
     return (gpa_t){.value = address.value + offset_bytes};
 }
 
+/* Linear address widths with 4 and 5 levels of tables. */
+#define LINEAR_BITS_4_LEVEL 48u
+#define LINEAR_BITS_5_LEVEL 57u
+
+/* Bits above the linear-address width are copies of the highest bit below it. */
+static inline bool linear_is_canonical(uint64_t address, uint32_t bits)
+{
+    return (uint64_t)((int64_t)(address << (64 - bits)) >> (64 - bits)) == address;
+}
+
 static inline uint64_t gpa_page(gpa_t address)
 {
     return address.value >> PAGE_SHIFT;

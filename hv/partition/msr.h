@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "hv/abi/hv_status.h"
+#include "hv/cpu/mtrr.h"
 #include "hv/lib/compiler.h"
 #include "hv/partition/overlay.h"
 
@@ -25,14 +26,13 @@ enum msr_result {
 };
 
 #define MSR_MTRR_VARIABLE_COUNT 8u
-#define MSR_MTRR_FIXED_COUNT    11u
 
 /* Guest MSR values that neither backend nor APIC keep, and the VP assist page. */
 struct vp_msrs {
     uint64_t mtrr_def_type;                      /* [V] */
     uint64_t mtrr_base[MSR_MTRR_VARIABLE_COUNT]; /* [V] */
     uint64_t mtrr_mask[MSR_MTRR_VARIABLE_COUNT]; /* [V] */
-    uint64_t mtrr_fixed[MSR_MTRR_FIXED_COUNT];   /* [V] */
+    uint64_t mtrr_fixed[MTRR_FIXED_COUNT];       /* [V] */
     uint64_t stored;                             /* [V] of a child: the one MSR by MSR_RULE_STORED */
     uint64_t vp_assist;                          /* [V] VP_ASSIST_PAGE; in the root with the hypervisor's page number */
     struct overlay assist_page;

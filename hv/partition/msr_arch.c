@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "hv/cpu/mtrr.h"
 #include "hv/cpu/safe.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
@@ -118,12 +119,6 @@ static const struct hardware_rule hardware_rules[] = {
      1u << X86_MEMORY_TYPE_WB)
 #define PAT_TYPES (MTRR_TYPES | 1u << X86_MEMORY_TYPE_UC_MINUS)
 
-static const uint32_t fixed_mtrrs[MSR_MTRR_FIXED_COUNT] = {
-    X86_MSR_MTRR_FIX64K_00000, X86_MSR_MTRR_FIX16K_80000, X86_MSR_MTRR_FIX16K_A0000, X86_MSR_MTRR_FIX4K_C0000,
-    X86_MSR_MTRR_FIX4K_C8000,  X86_MSR_MTRR_FIX4K_D0000,  X86_MSR_MTRR_FIX4K_D8000,  X86_MSR_MTRR_FIX4K_E0000,
-    X86_MSR_MTRR_FIX4K_E8000,  X86_MSR_MTRR_FIX4K_F0000,  X86_MSR_MTRR_FIX4K_F8000,
-};
-
 /* Each of the eight bytes is a memory type that is allowed. */
 static bool are_types(uint64_t value, uint32_t allowed)
 {
@@ -133,11 +128,6 @@ static bool are_types(uint64_t value, uint32_t allowed)
         }
     }
     return true;
-}
-
-static bool is_canonical(uint64_t address)
-{
-    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
 static enum msr_result get_register(struct vp *vp, uint32_t name, uint64_t *value)
@@ -164,7 +154,8 @@ static enum msr_result set_segment_base(struct vp *vp, uint32_t name, uint64_t b
 {
     union hv_register_value content = {0};
 
-    if (!is_canonical(base) || backend->get_register(vp, name, &content) != HV_STATUS_SUCCESS) {
+    if (!linear_is_canonical(base, LINEAR_BITS_4_LEVEL) ||
+        backend->get_register(vp, name, &content) != HV_STATUS_SUCCESS) {
         return MSR_FAULT;
     }
     content.segment.base = base;
@@ -235,7 +226,7 @@ static uint32_t fixed_index(uint32_t msr)
 {
     uint32_t index = 0;
 
-    while (index < MSR_MTRR_FIXED_COUNT && fixed_mtrrs[index] != msr) {
+    while (index < MTRR_FIXED_COUNT && mtrr_fixed_msrs[index] != msr) {
         index++;
     }
     return index;
@@ -250,7 +241,7 @@ static uint64_t *mtrr_of(struct vp *vp, uint32_t msr)
     if (msr == X86_MSR_MTRR_DEF_TYPE) {
         return &vp->msrs.mtrr_def_type;
     }
-    if (fixed < MSR_MTRR_FIXED_COUNT) {
+    if (fixed < MTRR_FIXED_COUNT) {
         return &vp->msrs.mtrr_fixed[fixed];
     }
     if (msr >= X86_MSR_MTRR_PHYSBASE0 && pair < MSR_MTRR_VARIABLE_COUNT) {
@@ -266,7 +257,7 @@ static bool mtrr_is_valid(uint32_t msr, uint64_t value)
     if (msr == X86_MSR_MTRR_DEF_TYPE) {
         return (value & ~MTRR_DEF_TYPE_VALID) == 0 && are_types(value & X86_MTRR_DEF_TYPE_TYPE, MTRR_TYPES);
     }
-    if (fixed_index(msr) < MSR_MTRR_FIXED_COUNT) {
+    if (fixed_index(msr) < MTRR_FIXED_COUNT) {
         return are_types(value, MTRR_TYPES);
     }
     if (msr & 1) {
@@ -326,7 +317,7 @@ static enum msr_result write_by_rule(struct vp *vp, const struct msr_rule *rule,
 {
     switch (rule->kind) {
     case MSR_RULE_ADDRESS:
-        if (!is_canonical(value)) {
+        if (!linear_is_canonical(value, LINEAR_BITS_4_LEVEL)) {
             return MSR_FAULT;
         }
         return set_register(vp, (uint32_t)rule->value, value);

@@ -137,7 +137,7 @@ uint64_t sim_hypercall(struct vp *vp, uint64_t control, uint64_t input, uint64_t
     vp->regs.gpr[VP_RDX] = input;
     vp->regs.gpr[8] = output;
     for (continuations = 0; continuations < CALL_ENTRIES_MAX; continuations++) {
-        if (hypercall_execute(vp)) {
+        if (hypercall_execute(vp, vp_is_long_mode(vp))) {
             assert_int_equal(vp->regs.rip, rip);
             return vp->regs.gpr[VP_RAX];
         }

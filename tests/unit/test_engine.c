@@ -299,7 +299,7 @@ static void load(uint64_t control, uint64_t input, uint64_t output)
 static void expect(uint64_t control, uint64_t input, uint64_t output, hv_status_t status, uint32_t reps)
 {
     load(control, input, output);
-    assert_true(hypercall_execute(&vp));
+    assert_true(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RAX], (uint64_t)status | (uint64_t)reps << 32);
     assert_int_equal(rcu_depth, 0);
 }
@@ -426,7 +426,7 @@ static void test_simple_call_that_times_out_is_left_alone(void **state)
     (void)state;
     handler.status = HV_STATUS_TIME_OUT;
     load(FAKE_SIMPLE, INPUT_GPA, OUTPUT_GPA);
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RCX], FAKE_SIMPLE);
     assert_int_equal(vp.regs.gpr[VP_RAX], UINT64_C(0x5555555555555555));
     assert_int_equal(get32(OUTPUT_GPA), 0);
@@ -447,7 +447,7 @@ static unsigned run_to_end(uint64_t control)
     unsigned entries = 1;
 
     load(control, INPUT_GPA, OUTPUT_GPA);
-    while (!hypercall_execute(&vp)) {
+    while (!hypercall_execute(&vp, vp_is_long_mode(&vp))) {
         entries++;
         assert_in_range(entries, 0, 100);
     }
@@ -467,7 +467,7 @@ static void test_rep_call_in_batches(void **state)
     fill_list();
     memory[2][40] = 0xEE;
     load(rep(FAKE_REP, 10, 0), INPUT_GPA, OUTPUT_GPA);
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RCX], rep(FAKE_REP, 10, 4));
     assert_int_equal(get32(OUTPUT_GPA + 12), 104);
     assert_int_equal(get32(OUTPUT_GPA + 16), 0); /* completed ones only */
@@ -502,7 +502,7 @@ static void test_rep_call_that_stops_early_goes_on(void **state)
     assert_int_equal(get32(OUTPUT_GPA + 16), 105);
     handler.status = HV_STATUS_TIME_OUT;
     load(rep(FAKE_REP, 5, 0), INPUT_GPA, OUTPUT_GPA);
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RCX], rep(FAKE_REP, 5, 1));
 }
 
@@ -525,7 +525,7 @@ static void test_rep_call_without_elements(void **state)
     (void)state;
     /* 4095 elements without any bytes do not cross a page. */
     load(rep(FAKE_REP_BARE, 4095, 4093), 0x1FF8, 0);
-    assert_true(hypercall_execute(&vp));
+    assert_true(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RAX], UINT64_C(4095) << 32);
     assert_int_equal(handler.rep_first, 4093);
     assert_int_equal(handler.rep_count, 2);
@@ -563,7 +563,7 @@ static void test_xmm_fast_input(void **state)
     assert_int_equal(handler.rep_inputs[10], 0x333E);
     xmm_advertised = false;
     load(FAKE_VARIABLE | HV_HYPERCALL_FAST, 0, 0);
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(undefined_exceptions, 1);
     assert_int_equal(vp.regs.gpr[VP_RAX], UINT64_C(0x5555555555555555));
 }
@@ -587,26 +587,26 @@ static void test_32bit_convention(void **state)
 
     (void)state;
     load_32bit(FAKE_SIMPLE, INPUT_GPA, OUTPUT_GPA);
-    assert_true(hypercall_execute(&vp));
+    assert_true(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RAX], 0);
     assert_int_equal(vp.regs.gpr[VP_RDX], 0);
     assert_int_equal(get32(OUTPUT_GPA), 0xABABABABu);
 
     load_32bit(FAKE_FAST | HV_HYPERCALL_FAST, expected[0], expected[1]);
-    assert_true(hypercall_execute(&vp));
+    assert_true(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_memory_equal(handler.input, expected, sizeof(expected));
 
     /* Registers hold 16 bytes and no more. */
     load_32bit(FAKE_VARIABLE | HV_HYPERCALL_FAST, 0, 0);
-    assert_true(hypercall_execute(&vp));
+    assert_true(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RAX], HV_STATUS_INVALID_HYPERCALL_INPUT);
 
     fill_list();
     load_32bit(rep(FAKE_REP, 6, 0), INPUT_GPA, OUTPUT_GPA);
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RDX], rep(FAKE_REP, 6, 4) >> 32);
     assert_int_equal(vp.regs.gpr[VP_RAX], FAKE_REP);
-    assert_true(hypercall_execute(&vp));
+    assert_true(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RDX], 6);
     assert_int_equal(vp.regs.gpr[VP_RAX], 0);
 }
@@ -632,7 +632,7 @@ static void test_pages_without_access_are_the_roots_business(void **state)
     for (unsigned page = 1; page <= 2; page++) {
         states[page] = GPA_NO_ACCESS;
         load(FAKE_SIMPLE, INPUT_GPA, OUTPUT_GPA);
-        assert_false(hypercall_execute(&vp));
+        assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
         assert_int_equal(intercepts, page);
         assert_int_equal(handler.calls, 0);
         assert_int_equal(vp.requests, VP_REQUEST_SUSPEND);
@@ -655,10 +655,10 @@ static void test_output_page_that_goes_away_meanwhile(void **state)
     (void)state;
     handler.hides_output = true;
     load(FAKE_SIMPLE, INPUT_GPA, OUTPUT_GPA);
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(vp.regs.gpr[VP_RCX], FAKE_SIMPLE);
     /* Again: now it is an intercept. */
-    assert_false(hypercall_execute(&vp));
+    assert_false(hypercall_execute(&vp, vp_is_long_mode(&vp)));
     assert_int_equal(intercepts, 1);
     assert_int_equal(handler.calls, 1);
 

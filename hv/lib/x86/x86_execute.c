@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "hv/lib/addr.h"
 #include "hv/lib/compiler.h"
 
 /** One x86_execute() call. */
@@ -100,9 +101,7 @@ static bool raise_segment_fault(const struct x86_cpu *cpu, unsigned segment, str
 
 static bool is_canonical(const struct x86_cpu *cpu, uint64_t address)
 {
-    unsigned shift = (cpu->cr4 & X86_CR4_LA57) != 0 ? 64 - 57 : 64 - 48;
-
-    return (uint64_t)((int64_t)(address << shift) >> shift) == address;
+    return linear_is_canonical(address, cpu->cr4 & X86_CR4_LA57 ? LINEAR_BITS_5_LEVEL : LINEAR_BITS_4_LEVEL);
 }
 
 /* Whether segmentation outside 64-bit mode lets an access through. */

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "hv/lib/addr.h"
 #include "hv/lib/compiler.h"
 #include "hv/lib/x86/x86_regs.h"
 
@@ -19,7 +20,6 @@
 
 #define NX_SHIFT             63
 #define PROTECTION_KEY_SHIFT 59
-#define PAGE_SHIFT           12
 
 /** The shape of the page tables in use. */
 struct geometry {
@@ -278,13 +278,6 @@ static enum x86_walk_exchange set_flags(struct walk *walk)
     return X86_WALK_EXCHANGE_DONE;
 }
 
-static bool is_canonical(uint64_t gva, unsigned level_count)
-{
-    unsigned shift = 64 - (PAGE_SHIFT + 9 * level_count);
-
-    return (uint64_t)((int64_t)(gva << shift) >> shift) == gva;
-}
-
 enum x86_walk_status x86_walk(const struct x86_walk_context *context, uint64_t gva, unsigned access,
                               struct x86_walk_result *result)
 {
@@ -301,7 +294,7 @@ enum x86_walk_status x86_walk(const struct x86_walk_context *context, uint64_t g
     }
     walk.geometry = find_geometry(context);
     walk.is_user = context->cpl == 3 && (access & X86_WALK_IMPLICIT) == 0;
-    if (walk.geometry.level_count >= 4 && !is_canonical(gva, walk.geometry.level_count)) {
+    if (walk.geometry.level_count >= 4 && !linear_is_canonical(gva, PAGE_SHIFT + 9u * walk.geometry.level_count)) {
         return X86_WALK_NON_CANONICAL;
     }
     for (unsigned attempt = 0; attempt < ATTEMPT_LIMIT; attempt++) {

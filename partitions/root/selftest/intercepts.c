@@ -4,20 +4,17 @@
 #include "hv/abi/hv_intercept.h"
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_partition.h"
-#include "hv/lib/range.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/vm.h"
 #include "partitions/root/selftest/selftest.h"
 
-#define CHILD_MEMORY  MIB(16)
 #define CODE_ADDRESS  UINT64_C(0x1000)
 #define STACK_POINTER UINT64_C(0x345670)
 #define CODE_16       (X86_SEG_ATTR_P | X86_SEG_ATTR_S | X86_SEG_TYPE_CODE | X86_SEG_TYPE_READABLE | 1)
 #define CODE_BYTES    2u
 #define NOP           0x90
-#define SLICE_100NS   UINT64_C(10000000)
 
 /* One intercept, the instruction that must cause it, and its message. */
 struct intercept {
@@ -56,17 +53,6 @@ static const struct intercept intercepts[] = {
      HvMessageTypeX64MsrIntercept},
 };
 
-static bool set_register(struct host_vm *vm, uint32_t name, union hv_register_value value)
-{
-    struct {
-        struct hv_input_vp_registers header;
-        struct hv_register_assoc element;
-    } input = {.header.partition_id = vm->deposit.partition_id, .element = {.name = name, .value = value}};
-    uint32_t reps = 1;
-
-    return hypercall(&vm->deposit, HvCallSetVpRegisters, &reps, &input, sizeof(input), NULL, 0) == HV_STATUS_SUCCESS;
-}
-
 /* The VP at that code, in real mode. */
 static bool prepare(struct host_vm *vm, const struct intercept *intercept)
 {
@@ -80,20 +66,32 @@ static bool prepare(struct host_vm *vm, const struct intercept *intercept)
         return false;
     }
     memcpy((uint8_t *)vm->ram[0].address + CODE_ADDRESS, intercept->code, CODE_BYTES);
-    return set_register(vm, HvX64RegisterCs, segment) && set_register(vm, HvX64RegisterRflags, flags) &&
-           set_register(vm, HvX64RegisterRip, (union hv_register_value){.reg64 = CODE_ADDRESS}) &&
-           set_register(vm, HvX64RegisterRcx, (union hv_register_value){.reg64 = UINT32_MAX}) &&
-           set_register(vm, HvX64RegisterRsp, (union hv_register_value){.reg64 = STACK_POINTER});
+    return selftest_set_register(vm, HvX64RegisterCs, segment) &&
+           selftest_set_register(vm, HvX64RegisterRflags, flags) &&
+           selftest_set_register(vm, HvX64RegisterRip, (union hv_register_value){.reg64 = CODE_ADDRESS}) &&
+           selftest_set_register(vm, HvX64RegisterRcx, (union hv_register_value){.reg64 = UINT32_MAX}) &&
+           selftest_set_register(vm, HvX64RegisterRsp, (union hv_register_value){.reg64 = STACK_POINTER});
 }
 
-/* Null, or what is wrong with the message that a dispatch has left. */
-static const char *check(const struct host_vm *vm, const struct intercept *intercept)
+static const char *run(struct host_vm *vm, const void *test)
 {
-    const struct hv_message *message = vm->vps[0].intercept;
-    const struct hv_x64_exception_intercept_message *exception = (const void *)message->payload;
+    const struct intercept *intercept = test;
+    const struct hv_x64_exception_intercept_message *exception = (const void *)vm->vps[0].intercept->payload;
+    const struct hv_input_install_intercept install = {
+        .partition_id = vm->deposit.partition_id,
+        .access_type_mask = intercept->mask,
+        .intercept_type = intercept->type,
+        .intercept_parameter = intercept->parameter,
+    };
 
-    if (message->header.message_type != intercept->message_type) {
-        return "another message came";
+    if (!prepare(vm, intercept)) {
+        return "its VP cannot be prepared";
+    }
+    if (hypercall(NULL, HvCallInstallIntercept, NULL, &install, sizeof(install), NULL, 0) != HV_STATUS_SUCCESS) {
+        return "it cannot be installed";
+    }
+    if (!selftest_dispatch(vm, intercept->message_type)) {
+        return "its message did not come";
     }
     if (intercept->type == HvInterceptTypeException && exception->exception_vector != intercept->parameter) {
         return "it has another vector";
@@ -104,48 +102,12 @@ static const char *check(const struct host_vm *vm, const struct intercept *inter
     return NULL;
 }
 
-static const char *run(struct host_vm *vm, const struct intercept *intercept)
-{
-    const struct hv_input_install_intercept install = {
-        .partition_id = vm->deposit.partition_id,
-        .access_type_mask = intercept->mask,
-        .intercept_type = intercept->type,
-        .intercept_parameter = intercept->parameter,
-    };
-    const struct hv_input_dispatch_vp dispatch = {.partition_id = vm->deposit.partition_id,
-                                                  .time_slice_100ns = SLICE_100NS};
-    struct hv_output_dispatch_vp output = {0};
-
-    if (!prepare(vm, intercept)) {
-        return "its VP cannot be prepared";
-    }
-    if (hypercall(NULL, HvCallInstallIntercept, NULL, &install, sizeof(install), NULL, 0) != HV_STATUS_SUCCESS) {
-        return "it cannot be installed";
-    }
-    if (hypercall(NULL, HvCallDispatchVp, NULL, &dispatch, sizeof(dispatch), &output, sizeof(output)) !=
-            HV_STATUS_SUCCESS ||
-        output.dispatch_event != HV_VP_DISPATCH_EVENT_INTERCEPT) {
-        return "nothing was intercepted";
-    }
-    return check(vm, intercept);
-}
-
 bool selftest_intercepts(void)
 {
-    static struct host_vm vm;
     bool has_passed = true;
 
     for (uint32_t i = 0; i < ARRAY_SIZE(intercepts); i++) {
-        const char *why;
-
-        if (!vm_create_partition(&vm, 0, CHILD_MEMORY, 1)) {
-            return selftest_report(intercepts[i].name, "no partition");
-        }
-        why = run(&vm, &intercepts[i]);
-        if (!vm_destroy_partition(&vm)) {
-            why = "its partition cannot be taken down";
-        }
-        has_passed &= selftest_report(intercepts[i].name, why == NULL ? NULL : "%s", why);
+        has_passed &= selftest_with_child(intercepts[i].name, run, &intercepts[i]);
     }
     return has_passed;
 }

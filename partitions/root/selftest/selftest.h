@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/abi/hv_register.h"
 #include "hv/lib/compiler.h"
+
+struct host_vm;
 
 /* Runs the test group of this name, or "all"; results are progress lines. True: everything passed. Called by minroot.
  */
@@ -21,6 +24,15 @@ MUST_CHECK bool selftest_wait(const uint32_t *counter, uint32_t wanted);
 
 /* Checks a timer of one millisecond that counts its interrupts since `start`; reports. */
 bool selftest_check_period(const char *name, const uint32_t *counter, uint64_t start_100ns);
+
+/* Sets a register of the VP 0 of a child that does not run. */
+MUST_CHECK bool selftest_set_register(struct host_vm *vm, uint32_t name, union hv_register_value value);
+
+/* Runs the VP 0 of a child for a second at most. True: an intercept message of this type came. */
+MUST_CHECK bool selftest_dispatch(struct host_vm *vm, uint32_t message_type);
+
+/* Makes a child of 16 MiB and one VP, gives it and the case to `run`, takes it down, and reports what `run` said. */
+bool selftest_with_child(const char *name, const char *(*run)(struct host_vm *vm, const void *test), const void *test);
 
 /* Accesses that may fault (probe.S): 0, or the vector of the exception that was raised, plus 1. */
 uint32_t probe_read(uint64_t address, uint8_t *value);
