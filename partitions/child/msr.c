@@ -97,6 +97,8 @@ static void check_architectural(void)
                     (unsigned long long)after, (unsigned long long)architectural[i].value);
     }
     guest_check(guest_try_wrmsr(X86_MSR_PAT, UINT64_C(0x0202020202020202)) == GP, "bad-pat", "no #GP");
+    /* The hypervisor writes this one itself, and must not fault over a child's value. */
+    guest_check(guest_try_wrmsr(X86_MSR_TSC_AUX, UINT64_C(1) << 32) == GP, "wide-tsc-aux", "no #GP");
 }
 
 static void check_refused(void)
