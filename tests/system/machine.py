@@ -22,7 +22,10 @@ PROBE_SECONDS = 15
 STOP_OPTION = "onstop=poweroff"
 STATUS_STOPPED = 33
 STATUS_PANIC = 35
-STATUS_LOST = 1
+# QEMU's own, for a command line or a host that it cannot work with.
+STATUS_REFUSED = 1
+# The same for Bochs at any time.
+STATUS_LOST = 2
 CONNECT_SECONDS = 30
 READ_BYTES = 65536
 BOCHS_MODEL = "corei7_haswell_4770"
@@ -268,6 +271,14 @@ def bochs_last_words(folder):
     """What Bochs says when it ends, in one line, or None."""
     lines = tail(folder / "emulator.log", 100)
     return next((line for before, line in zip(lines, lines[1:]) if before == BOCHS_LAST_WORDS), None)
+
+
+def qemu_refusal(folder, status):
+    """Why QEMU ended with this status before the first instruction, in one line, or None if it did not."""
+    lines = tail(folder / "emulator.log")
+    if status != STATUS_REFUSED or not lines or tail(folder / "hv.log"):
+        return None
+    return lines[-1].removeprefix(f"{Path(emulator()).name}: ")
 
 
 def accept(listener, process, folder):

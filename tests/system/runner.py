@@ -323,6 +323,10 @@ def verdict(reason, output, folder, options, emulator_status):
         return STATUS_BROKEN
     if emulator_status == 0 and output.ended_on_terminal():
         return 0
+    refusal = machine.qemu_refusal(folder, emulator_status)
+    if refusal is not None:
+        say(f"QEMU did not start: {refusal}")
+        return STATUS_BROKEN
     missing = ", ".join(f"child {child}" for child in range(output.children) if child not in output.statuses)
     what = how_it_ended(folder, emulator_status)
     if emulator_status == machine.STATUS_STOPPED:

@@ -25,7 +25,8 @@ POLL_SECONDS = 0.1
 SETTINGS = {
     "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
              "ends", "status", "repeat"},
-    "run": {"repeat", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
+    "run": {"repeat", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "only", "hv-only",
+            "root-only", "status"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
     "direct": {"repeat", "kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
     "nested": {"repeat", "args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
@@ -166,6 +167,9 @@ def judge(section, folder, status, out, err):
                                 ("sibling", "console of child 1", text_of(folder / "child1.log")),
                                 ("stderr", "stderr", err), ("hv", "hypervisor log", text_of(folder / "hv.log"))):
         verify(what, text, compiled(setting, fill(section.get(setting, ""))), forbid)
+    for setting, what, log in (("only", "console of child 0", "child0.log"), ("hv-only", "hypervisor log", "hv.log"),
+                               ("root-only", "root's log", "root.log")):
+        verify(what, text_of(folder / log), only=compiled(setting, section.get(setting, "")))
 
 
 def run_run(section, folder, cpu):

@@ -377,6 +377,13 @@ time.sleep(60)
             self.assertIn("before the end of child 0", err)
             self.assertIn("this CPU has no AMD-V", err)
 
+    def test_does_not_start(self):
+        """QEMU's own complaint is the line."""
+        status, _, err = self.run_driver("os.write(2, b\"fake_emulator.py: no CPU model 'x'\\n\"); sys.exit(1)",
+                                         "--exec", "x", "--children", "16")
+        self.assertEqual(status, 125)
+        self.assertTrue(err.endswith("\npartita: QEMU did not start: no CPU model 'x'\n"), err)
+
     def test_error_frame(self):
         """The root's own explanation is the one line."""
         status, _, err = self.run_driver('frame("e", 0, "the kernel is cut off")', "--exec", "x")
