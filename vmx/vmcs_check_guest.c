@@ -19,7 +19,6 @@
 #define PENDING_RTM      (1ull << 16)
 #define PENDING_RESERVED (~0x1ffffull | 0xa7f0ull)
 #define LINK_NONE        UINT64_MAX
-#define PDPTE_RESERVED   0x1e6ull
 #define MTF_VECTOR       0u
 #define ACTIVITY_LAST    VMX_WAIT_FOR_SIPI
 
@@ -296,7 +295,7 @@ static bool pdpte(const struct vmcs_state *s)
         return false;
     }
     entry = s->read(s->about);
-    return (entry & X86_PTE_P) && ((entry & PDPTE_RESERVED) || vmcs_is_too_wide(s, entry));
+    return (entry & X86_PTE_P) && ((entry & X86_PDPTE_RESERVED) || vmcs_is_too_wide(s, entry));
 }
 
 static const struct vmcs_rule rest_rules[] = {

@@ -80,6 +80,23 @@ static bool cr0_is_valid(uint64_t value, uint64_t efer, uint64_t cr4)
     return !enables_long_mode || (cr4 & X86_CR4_PAE);
 }
 
+/* With PAE paging a write to CR0 loads the page-directory-pointer entries; false: one has a reserved bit. SDM vol. 3,
+ * PDPTE Registers. */
+static bool reload_pdptes(struct vp *vp)
+{
+    const uint64_t reserved = X86_PDPTE_RESERVED | ~((UINT64_C(1) << vmx_limits.physical_bits) - 1);
+    uint64_t pdptes[PDPTE_COUNT];
+
+    vp_read_pdptes(vp, vmcs_read(VMCS_GUEST_CR3), pdptes);
+    for (unsigned i = 0; i < PDPTE_COUNT; i++) {
+        if ((pdptes[i] & X86_PTE_P) && (pdptes[i] & reserved)) {
+            return false;
+        }
+    }
+    write_pdptes(pdptes);
+    return true;
+}
+
 /* The guest's MOV to CR0 that the processor left to us. False: #GP. */
 static bool write_cr0_for_guest(struct vp *vp, uint64_t value)
 {
@@ -99,11 +116,13 @@ static bool write_cr0_for_guest(struct vp *vp, uint64_t value)
         }
         vmx_set_efer(value & X86_CR0_PG ? efer | X86_EFER_LMA : efer & ~X86_EFER_LMA);
     }
+    if ((value & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & X86_EFER_LME) && !reload_pdptes(vp)) {
+        return false;
+    }
     vmx_set_cr0(vp, value | X86_CR0_ET);
     if ((changed & (X86_CR0_PG | X86_CR0_WP)) != 0) {
         (void)atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_relaxed);
     }
-    vmx_of(vp)->wants_pdptes = true;
     return true;
 }
 

@@ -191,10 +191,11 @@ static uint32_t wanted_blocking(const struct vp *vp, const struct vmx_vp *own)
 {
     uint32_t blocked = own->blocked & ~(BLOCKED_SHADOW | VMX_BLOCKED_NMI);
 
-    if (vp->interrupt_shadow && (own->blocked & BLOCKED_SHADOW)) {
-        blocked |= own->blocked & BLOCKED_SHADOW;
-    } else if (vp->interrupt_shadow) {
-        blocked |= vp->regs.rflags & X86_RFLAGS_IF ? VMX_BLOCKED_STI : VMX_BLOCKED_MOV_SS;
+    if (vp->interrupt_shadow) {
+        /* That of STI only where the flag is still set: the processor insists. */
+        bool is_sti = (vp->regs.rflags & X86_RFLAGS_IF) && !(own->blocked & VMX_BLOCKED_MOV_SS);
+
+        blocked |= is_sti ? VMX_BLOCKED_STI : VMX_BLOCKED_MOV_SS;
     }
     return blocked | (vp->nmi_masked ? VMX_BLOCKED_NMI : 0);
 }

@@ -138,6 +138,25 @@ struct vp_event vp_next_event(struct vp *vp)
     return event;
 }
 
+/* A guest that single-steps gets its trap behind an instruction that was completed for it, too. SDM vol. 3, Single-Step
+ * Exception Condition. */
+static void trap_single_step(struct vp *vp)
+{
+    union hv_register_value dr6;
+    hv_status_t status = backend->get_register(vp, HvX64RegisterDr6, &dr6);
+
+    ASSERT(status == HV_STATUS_SUCCESS);
+    dr6.reg64 |= X86_DR6_BS;
+    status = backend->set_register(vp, HvX64RegisterDr6, &dr6);
+    ASSERT(status == HV_STATUS_SUCCESS);
+    if ((vp_exception_intercepts(vp) & 1u << X86_VECTOR_DB) == 0) {
+        vp_inject_exception(vp, X86_VECTOR_DB, false, 0);
+        return;
+    }
+    intercept_exception(vp, X86_VECTOR_DB, false, 0, dr6.reg64);
+    (void)atomic_fetch_or_explicit(&vp->requests, VP_REQUEST_SUSPEND, memory_order_seq_cst);
+}
+
 void vp_advance(struct vp *vp, uint8_t length)
 {
     uint64_t rip = vp->regs.rip + length;
@@ -150,4 +169,7 @@ void vp_advance(struct vp *vp, uint8_t length)
     vp->regs.rip = rip;
     vp->regs.rflags &= ~X86_RFLAGS_RF;
     vp->interrupt_shadow = false;
+    if ((vp->regs.rflags & X86_RFLAGS_TF) != 0) {
+        trap_single_step(vp);
+    }
 }

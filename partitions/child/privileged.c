@@ -72,8 +72,27 @@ static void run(const struct instruction *table, uint32_t count)
     }
 }
 
+/* The trap of a single step comes right behind an instruction that exits: the next one does not run. */
+static void check_single_step(void)
+{
+    static const uint8_t code[] = {
+        0x9C,                                     /* pushfq */
+        0x81, 0x0C, 0x24, 0x00, 0x01, 0x00, 0x00, /* orl $TF, (%rsp) */
+        0x9D,                                     /* popfq */
+        0x0F, 0xA2,                               /* cpuid */
+        0xC6, 0x07, 0x01,                         /* movb $1, (%rdi) */
+    };
+    static uint8_t has_run_on;
+    struct guest_registers registers = {.rdi = (uint64_t)&has_run_on};
+    uint32_t fault = guest_try(code, &registers);
+
+    guest_check(fault == DB && READ_ONCE(has_run_on) == 0, "single-step", "fault %u, %s", fault,
+                READ_ONCE(has_run_on) != 0 ? "late" : "in time");
+}
+
 uint8_t guest_main(void)
 {
+    check_single_step();
     run(instructions, ARRAY_SIZE(instructions));
     run(allowed, ARRAY_SIZE(allowed));
     if (guest_option("strict", 0) != 0) {

@@ -10,11 +10,13 @@
 
 #include "vmx/vmx.h"
 
-#define vmcs_read  fake_read
-#define vmcs_write fake_write
+#define vmcs_read      fake_read
+#define vmcs_write     fake_write
+#define vp_read_pdptes fake_read_pdptes
 
 static uint64_t fake_read(enum vmcs_field field);
 static void fake_write(enum vmcs_field field, uint64_t value);
+static void fake_read_pdptes(struct vp *of, uint64_t cr3, uint64_t pdptes[4]);
 
 #include "vmx/vmx_cr.c"
 #include "vmx/vmx_event.c"
@@ -24,9 +26,11 @@ static void fake_write(enum vmcs_field field, uint64_t value);
 #define ERROR_CODE  0x1234u
 #define RIP         0x1000u
 #define LENGTH      3u
+#define CR3         0x5000u
 #define PROTECTED   (X86_CR0_NE | X86_CR0_ET | X86_CR0_PE)
 
 static uint64_t vmcs[FIELD_COUNT];
+static uint64_t memory_pdptes[PDPTE_COUNT];
 static struct vmx_vp own;
 static struct vp vp;
 
@@ -40,6 +44,13 @@ static uint64_t fake_read(enum vmcs_field field)
 static void fake_write(enum vmcs_field field, uint64_t value)
 {
     vmcs[field] = value;
+}
+
+static void fake_read_pdptes(struct vp *of, uint64_t cr3, uint64_t pdptes[4])
+{
+    assert_ptr_equal(of, &vp);
+    assert_int_equal(cr3, CR3);
+    memcpy(pdptes, memory_pdptes, sizeof(memory_pdptes));
 }
 
 void vmx_select(struct vmx_vp *selected)
@@ -61,7 +72,8 @@ static int start(void **state)
     vp.backend = &own;
     vp.regs.rip = RIP;
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
-    vmx_limits = (struct vmx_limits){.cr0_must = X86_CR0_PG | X86_CR0_NE | X86_CR0_PE, .cr4_must = X86_CR4_VMXE};
+    vmx_limits = (struct vmx_limits){
+        .cr0_must = X86_CR0_PG | X86_CR0_NE | X86_CR0_PE, .cr4_must = X86_CR4_VMXE, .physical_bits = 40};
     vmx_set_cr0(&vp, PROTECTED);
     vmx_set_cr4(0);
     return 0;
@@ -251,6 +263,31 @@ static void test_paging_enters_and_leaves_long_mode(void **state)
     assert_int_equal(vmcs[VMCS_ENTRY_CONTROLS], 0);
 }
 
+/* What the entry would refuse, and end the partition, is the guest's fault. */
+static void test_pae_tables_are_checked(void **state)
+{
+    static const uint64_t bad[] = {X86_PDPTE_RESERVED & 2, X86_PDPTE_RESERVED & 0x100, UINT64_C(1) << 40};
+
+    (void)state;
+    vmcs[VMCS_GUEST_CR3] = CR3;
+    vmx_set_cr4(X86_CR4_PAE);
+    memory_pdptes[1] = 0x6000 | X86_PTE_P;
+    memory_pdptes[2] = UINT64_MAX & ~(uint64_t)X86_PTE_P; /* not present: anything goes */
+    move_to_cr(0, PROTECTED | X86_CR0_CD | X86_CR0_PG);
+    assert_false(has_faulted());
+    assert_int_equal(vmcs[VMCS_GUEST_PDPTE0 + VMCS_PDPTE_STRIDE], memory_pdptes[1]);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        memory_pdptes[3] = bad[i] | X86_PTE_P;
+        move_to_cr(0, PROTECTED | X86_CR0_PG);
+        assert_true(has_faulted());
+        assert_int_equal(vmx_get_cr0(&vp), PROTECTED | X86_CR0_CD | X86_CR0_PG);
+    }
+    /* Without PAE, and in long mode, there are none. */
+    vmx_set_cr4(0);
+    move_to_cr(0, PROTECTED | X86_CR0_PG);
+    assert_false(has_faulted());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_cache_bits_are_the_guest_s_to_see_only, start),
         cmocka_unit_test_setup(test_bad_values_fault, start),
         cmocka_unit_test_setup(test_paging_enters_and_leaves_long_mode, start),
+        cmocka_unit_test_setup(test_pae_tables_are_checked, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

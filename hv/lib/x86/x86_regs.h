@@ -184,18 +184,20 @@
 #define X86_PF_PROTECTION_KEY 0x0020u
 
 /* Page-table entries */
-#define X86_PTE_P         X86_U64(0x0001)
-#define X86_PTE_W         X86_U64(0x0002)
-#define X86_PTE_U         X86_U64(0x0004)
-#define X86_PTE_PWT       X86_U64(0x0008)
-#define X86_PTE_PCD       X86_U64(0x0010)
-#define X86_PTE_A         X86_U64(0x0020)
-#define X86_PTE_D         X86_U64(0x0040)
-#define X86_PTE_PS        X86_U64(0x0080) /* above the last level */
-#define X86_PTE_PAT       X86_U64(0x0080) /* last level */
-#define X86_PTE_LARGE_PAT X86_U64(0x1000) /* with PS set */
-#define X86_PTE_NX        X86_U64(0x8000000000000000)
-#define X86_PTE_ADDRESS   X86_U64(0x000ffffffffff000)
+#define X86_PTE_P          X86_U64(0x0001)
+#define X86_PTE_W          X86_U64(0x0002)
+#define X86_PTE_U          X86_U64(0x0004)
+#define X86_PTE_PWT        X86_U64(0x0008)
+#define X86_PTE_PCD        X86_U64(0x0010)
+#define X86_PTE_A          X86_U64(0x0020)
+#define X86_PTE_D          X86_U64(0x0040)
+#define X86_PTE_PS         X86_U64(0x0080) /* above the last level */
+#define X86_PTE_PAT        X86_U64(0x0080) /* last level */
+#define X86_PTE_LARGE_PAT  X86_U64(0x1000) /* with PS set */
+#define X86_PTE_NX         X86_U64(0x8000000000000000)
+/* Of a present page-directory-pointer entry of 32-bit PAE paging: 2:1 and 8:5. */
+#define X86_PDPTE_RESERVED X86_U64(0x1e6)
+#define X86_PTE_ADDRESS    X86_U64(0x000ffffffffff000)
 
 /* Memory types as encoded in the PAT, the MTRRs and the EPT */
 #define X86_MEMORY_TYPE_UC       0
