@@ -121,6 +121,7 @@ static hv_status_t svm_vp_create(struct vp *vp)
         return HV_STATUS_INSUFFICIENT_MEMORY;
     }
     own->vmcb_spa = mem_to_spa(own->vmcb);
+    svm_init_events(own);
     vp->backend = own;
     vmcb_init_control(vp);
     return HV_STATUS_SUCCESS;
@@ -131,6 +132,7 @@ static void svm_vp_destroy(struct vp *vp)
     struct svm_vp *own = svm_of(vp);
 
     if (own != NULL) {
+        timer_cancel(&own->shadow_timer);
         vp_page_free(vp, own->vmcb);
         vp_page_free(vp, own);
         vp->backend = NULL;

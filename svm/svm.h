@@ -13,6 +13,7 @@
 #include "hv/partition/backend.h"
 #include "hv/partition/gpa_space.h"
 #include "hv/partition/vp.h"
+#include "hv/time/time.h"
 #include "svm/vmcb.h"
 
 /* The backend's part of a VP. */
@@ -26,6 +27,9 @@ struct svm_vp {
     bool injects_interrupt;   /* [V] this entry delivers an interrupt as a virtual one */
     bool awaits_iret;         /* [V] IRET of an NMI handler seen, not completed */
     uint64_t iret_rip;        /* [V] where that IRET stands */
+    uint64_t shadow_rip;      /* [V] the instruction behind an STI, entered so many times */
+    uint32_t shadow_tries;    /* [V] 0: the last entry was not in a shadow */
+    struct timer shadow_timer;
 };
 
 /* What one processor has for the backend; cpu->backend points to it. */
@@ -59,6 +63,8 @@ enum vp_run_status svm_vp_run(struct vp *vp);
 enum exit_action svm_handle_exit(struct vp *vp);
 
 /* svm_event.c: event injection before an entry, and what an exit interrupted. */
+void svm_init_events(struct svm_vp *own);
+bool svm_is_in_shadow(struct vp *vp);
 void svm_prepare_events(struct vp *vp);
 void svm_collect_events(struct vp *vp);
 

@@ -9,6 +9,10 @@
 #include "hv/debug/trace.h"
 #include "hv/lib/x86/x86_regs.h"
 
+/* The first try is 50 microseconds: time for an instruction, not much for an interrupt. */
+#define SHADOWS_PER_SECOND_MAX 20000u
+#define SHADOW_TRIES_MAX       8u
+
 static uint64_t event_from_interruption(uint64_t interruption)
 {
     uint32_t type = hv_pending_interruption_type(interruption);
@@ -63,6 +67,45 @@ static void inject_virtually(struct vmcb *vmcb, uint32_t vector)
         control | VMCB_INT_IRQ | VMCB_INT_IGNORE_TPR | ((uint64_t)vector << VMCB_INT_VECTOR_SHIFT);
 }
 
+/* What matters is the exit. */
+static void shadow_fired(struct timer *timer)
+{
+    (void)timer;
+}
+
+void svm_init_events(struct svm_vp *own)
+{
+    timer_init(&own->shadow_timer, shadow_fired);
+}
+
+/*
+ * VMRUN of QEMU's software CPU forgets the shadow of STI: an interrupt would come right behind it, and the HLT that
+ * follows would sleep through it. So no window is opened in a shadow; it ends with the next instruction, and if that
+ * does not exit, a timer does. If that comes before the instruction, which then has not moved RIP, it is tried again,
+ * with more time; whatever the VMCB says of the shadow, but not for ever, since a jump may lead to itself.
+ */
+static void keep_shadow(struct vp *vp, bool has_interrupt)
+{
+    struct svm_vp *own = svm_of(vp);
+
+    if (own->shadow_rip != vp->regs.rip) {
+        own->shadow_rip = vp->regs.rip;
+        own->shadow_tries = 0;
+    }
+    if (has_interrupt) {
+        timer_arm(&own->shadow_timer, time_tsc() + (time_tsc_hz() / SHADOWS_PER_SECOND_MAX << own->shadow_tries));
+    }
+    own->shadow_tries += own->shadow_tries < SHADOW_TRIES_MAX ? 1 : 0;
+}
+
+bool svm_is_in_shadow(struct vp *vp)
+{
+    struct svm_vp *own = svm_of(vp);
+    bool is_same = own->shadow_tries != 0 && own->shadow_rip == vp->regs.rip;
+
+    return (own->vmcb->interrupt_shadow & 1) != 0 || (is_same && own->shadow_tries < SHADOW_TRIES_MAX);
+}
+
 void svm_prepare_events(struct vp *vp)
 {
     struct svm_vp *own = svm_of(vp);
@@ -85,6 +128,11 @@ void svm_prepare_events(struct vp *vp)
             vmcb->intercept_misc1 |= VMCB_MISC1_IRET;
         }
     }
+    if (vp->interrupt_shadow && (vp->regs.rflags & X86_RFLAGS_IF)) {
+        keep_shadow(vp, event.want_interrupt_window);
+        return;
+    }
+    own->shadow_tries = 0;
     if (!event.want_interrupt_window) {
         return;
     }

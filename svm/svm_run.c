@@ -60,7 +60,7 @@ static void store_registers(struct vp *vp, struct vmcb *vmcb)
     vp->regs.gpr[VP_RSP] = vmcb->rsp;
     vp->regs.rip = vmcb->rip;
     vp->regs.rflags = vmcb->rflags;
-    vp->interrupt_shadow = (vmcb->interrupt_shadow & 1) != 0;
+    vp->interrupt_shadow = svm_is_in_shadow(vp);
     if (tpr_class != apic_tpr(vp) >> 4) {
         apic_set_tpr(vp, (uint8_t)(tpr_class << 4));
     }

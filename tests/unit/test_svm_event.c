@@ -10,7 +10,9 @@
 
 #include "hv/abi/hv_register.h"
 #include "hv/lib/x86/x86_regs.h"
+#include "hv/partition/apic.h"
 #include "svm/svm.h"
+#include "tests/sim/sim.h"
 
 #define VECTOR     0xedu
 #define ERROR_CODE 6u
@@ -112,6 +114,31 @@ static void test_no_exception_has_the_vector_of_an_interrupt(void **state)
     assert_int_equal(vmcb.interrupt_control & VMCB_INT_IRQ, 0);
 }
 
+/* VMRUN of QEMU's software CPU would forget the shadow and deliver the interrupt behind STI. */
+static void test_no_window_opens_in_a_shadow(void **state)
+{
+    (void)state;
+    sim_start(1);
+    atomic_store(&vp.apic.base, X86_APIC_BASE_ENABLE);
+    atomic_store(&vp.apic.svr, APIC_SVR_ENABLE);
+    assert_true(apic_set_irr_no_wake(&vp, VECTOR, false));
+    svm_init_events(&own);
+    vp.interrupt_shadow = true;
+    svm_prepare_events(&vp);
+    assert_int_equal(vmcb.event_injection, 0);
+    assert_int_equal(vmcb.interrupt_control & VMCB_INT_IRQ, 0);
+    assert_true(timer_is_armed(&own.shadow_timer)); /* the exit behind the shadow */
+    vp.interrupt_shadow = false;
+    vp.regs.rflags &= ~X86_RFLAGS_IF;
+    svm_prepare_events(&vp);
+    assert_int_equal(vmcb.interrupt_control & VMCB_INT_IRQ, VMCB_INT_IRQ);
+    vp.regs.rflags |= X86_RFLAGS_IF;
+    svm_prepare_events(&vp);
+    assert_int_equal(vmcb.event_injection, event(VMCB_EVENT_INTERRUPT, VECTOR));
+    timer_cancel(&own.shadow_timer);
+    sim_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +146,7 @@ int main(void)
         cmocka_unit_test_setup(test_an_interrupt_is_virtual_where_it_has_to_be, start),
         cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),
         cmocka_unit_test_setup(test_no_exception_has_the_vector_of_an_interrupt, start),
+        cmocka_unit_test_setup(test_no_window_opens_in_a_shadow, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
