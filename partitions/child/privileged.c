@@ -10,6 +10,9 @@
 #define CR0 (X86_CR0_PG | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP | X86_CR0_PE)
 #define CR4 (X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
+/* Where operands in memory may be. */
+#define OPERAND UINT64_C(0x200000)
+
 /* One instruction, what goes into RAX, RCX and RDX, and what has to come. */
 struct instruction {
     const char *name;
@@ -32,6 +35,14 @@ static const struct instruction instructions[] = {
     {"vmxoff", {0x0F, 0x01, 0xC4}, 3, UD, .rax = 0},
     {"vmread", {0x0F, 0x78, 0xC1}, 3, UD, .rax = 0},
     {"vmwrite", {0x0F, 0x79, 0xC1}, 3, UD, .rax = 0},
+    {"vmxon", {0xF3, 0x0F, 0xC7, 0x31}, 4, UD, .rcx = OPERAND},
+    {"vmptrld", {0x0F, 0xC7, 0x31}, 3, UD, .rcx = OPERAND},
+    {"vmptrst", {0x0F, 0xC7, 0x39}, 3, UD, .rcx = OPERAND},
+    {"vmclear", {0x66, 0x0F, 0xC7, 0x31}, 4, UD, .rcx = OPERAND},
+    {"invept", {0x66, 0x0F, 0x38, 0x80, 0x01}, 5, UD, .rcx = OPERAND},
+    {"invvpid", {0x66, 0x0F, 0x38, 0x81, 0x01}, 5, UD, .rcx = OPERAND},
+    {"vmfunc", {0x0F, 0x01, 0xD4}, 3, UD, .rax = 0},
+    {"getsec", {0x0F, 0x37}, 2, UD, .rax = 0},
     {"rsm", {0x0F, 0xAA}, 2, UD, .rax = 0},
     {"xsetbv-reserved-register", {0x0F, 0x01, 0xD1}, 3, GP, .rax = 1, .rcx = 1},
     {"xsetbv-no-x87", {0x0F, 0x01, 0xD1}, 3, GP, .rax = 0},
