@@ -10,6 +10,7 @@ ELF_PHOFF = 0x20
 ELF_MACHINE = 0x12
 PHDR_FILESZ = 0x20
 PHDR_PADDR = 0x18
+PHDR_BYTES = 0x38
 
 
 def patched(data, offset, form, value):
@@ -44,7 +45,8 @@ def make(folder):
         "elf-other-machine": patched(elf[:1 << 20], ELF_MACHINE, "<H", 183),
         "elf-far-headers": patched(elf[:1 << 20], ELF_PHOFF, "<Q", (1 << 64) - 32),
         "elf-huge-segment": patched(elf, head + PHDR_FILESZ, "<Q", (1 << 64) - 4096),
-        "elf-far-segment": patched(elf, head + PHDR_PADDR, "<Q", 1 << 50),
+        # The second one, since the first has the entry point.
+        "elf-far-segment": patched(elf, head + PHDR_BYTES + PHDR_PADDR, "<Q", 1 << 50),
         "initrd-half": initrd[:len(initrd) // 2],
         "initrd-noise": bytes((i * 197 + (i >> 8) * 31) & 255 for i in range(65536)),
     }
