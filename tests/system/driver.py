@@ -9,7 +9,7 @@ import building
 import guestfiles
 import options as machine_options
 import packages
-from common import STATUS_INTERRUPTED, Failure, build_lock, say
+from common import STATUS_INTERRUPTED, TOP, Failure, build_lock, say
 
 USAGE = """\
 usage: ./partita COMMAND [OPTION...]
@@ -20,6 +20,7 @@ installs the Debian packages it needs and builds; nothing has to be prepared.
 commands:
   run      boot it in QEMU or Bochs with children that run Linux; the terminal is the child's console
   test     build and run the tests
+  bench    measure what operations cost, beside KVM and Xen
   iso      write an ISO that boots on BIOS and UEFI machines
   setup    install every package, fetch the guest kernel, build everything
 
@@ -66,7 +67,15 @@ def command_test(arguments):
     return suite.main(arguments)
 
 
-COMMANDS = {"run": command_run, "test": command_test, "iso": command_iso, "setup": command_setup}
+def command_bench(arguments):
+    """./partita bench"""
+    sys.path.append(str(TOP / "tests/bench"))
+    import bench
+    return bench.main(arguments)
+
+
+COMMANDS = {"run": command_run, "test": command_test, "bench": command_bench,
+            "iso": command_iso, "setup": command_setup}
 
 
 def main(arguments):

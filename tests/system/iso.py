@@ -47,6 +47,13 @@ def linux_configuration(command_line):
     return "\n".join([*ENTRY_BEGIN, *lines, *ENTRY_END])
 
 
+def multiboot1_configuration(modules):
+    """grub.cfg for a Multiboot1 image, under the same name."""
+    lines = ["    multiboot /boot/partita.elf"]
+    lines += [f"    module --nounzip /boot/{module.name} {grub_words(module.words)}" for module in modules]
+    return "\n".join([*ENTRY_BEGIN, *lines, *ENTRY_END])
+
+
 def make(target, image, command_line, modules):
     """Writes the hypervisor's ISO."""
     files = {"partita.elf": image, **{module.name: module.path for module in modules}}

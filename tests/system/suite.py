@@ -28,7 +28,8 @@ DEFAULT_CPUS = ("svm", "vmx")
 PROGRAM_TIMEOUT_S = 300
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
-SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tests/lint/test_lint.py"}
+SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tests/lint/test_lint.py",
+           "bench/counts": "tests/bench/test_bench.py"}
 
 
 def explain(problem):

@@ -10,7 +10,9 @@
 
 #define UART_LINE_STATUS       5u
 #define UART_EMPTY             0x20u
-#define MULTIBOOT_COMMAND_LINE 16u /* offset in the information */
+#define MULTIBOOT_COMMAND_LINE 16u /* offsets in the information */
+#define MULTIBOOT_MODULE_COUNT 20u
+#define MULTIBOOT_MODULES      24u
 #define CPUID_1_ECX_X2APIC     (1u << 21)
 #define SPURIOUS_ENABLE        0x1FFu
 #define XAPIC_PAGE             UINT64_C(0xFEE00000)
@@ -28,6 +30,11 @@ struct idt_gate {
     uint64_t high;
 };
 
+/* One boot module in the Multiboot information. */
+struct multiboot_module {
+    uint32_t start, end, words, rsvd;
+};
+
 /* Operand of LIDT. */
 struct table_pointer {
     uint16_t limit;
@@ -42,6 +49,7 @@ extern uint32_t guest_try_vector;
 static struct idt_gate idt[256] ALIGNED(16);
 static void (*handlers[256])(void);
 static const char *command_line = "";
+static uint64_t information;
 static uint32_t failure_count;
 static bool is_x2apic;
 static void (*ap_function)(uint32_t number);
@@ -111,6 +119,22 @@ uint64_t guest_option(const char *name, uint64_t otherwise)
         }
     }
     return otherwise;
+}
+
+bool guest_find_module(uint32_t index, struct guest_module *module)
+{
+    const struct multiboot_module *modules =
+        (const struct multiboot_module *)(uint64_t) * (const uint32_t *)(information + MULTIBOOT_MODULES);
+
+    if (index >= *(const uint32_t *)(information + MULTIBOOT_MODULE_COUNT)) {
+        return false;
+    }
+    *module = (struct guest_module){
+        .start = modules[index].start,
+        .bytes = modules[index].end - modules[index].start,
+        .words = modules[index].words,
+    };
+    return true;
 }
 
 void guest_set_handler(uint8_t vector, void (*handler)(void))
@@ -287,6 +311,7 @@ void guest_begin(uint64_t multiboot_information)
 {
     uint32_t text = *(const uint32_t *)(multiboot_information + MULTIBOOT_COMMAND_LINE);
 
+    information = multiboot_information;
     if (text != 0) {
         command_line = (const char *)(uint64_t)text;
     }

@@ -52,6 +52,16 @@ NORETURN void guest_exit(uint8_t status);
 /* Value of name=value on the command line, or `otherwise`. */
 uint64_t guest_option(const char *name, uint64_t otherwise);
 
+/* A boot module: where it lies, and the address of its words. */
+struct guest_module {
+    uint64_t start;
+    uint32_t bytes;
+    uint64_t words;
+};
+
+/* The boot module of this number; false: there are fewer. */
+bool guest_find_module(uint32_t index, struct guest_module *module);
+
 /* Interrupts of this vector call `handler`, which has to do the EOI. */
 void guest_set_handler(uint8_t vector, void (*handler)(void));
 

@@ -3,12 +3,16 @@
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_partition.h"
 #include "hv/lib/range.h"
+#include "hv/lib/str.h"
+#include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/vm.h"
 #include "partitions/root/selftest/selftest.h"
 
 #define CHILD_MEMORY MIB(16)
 #define SLICE_100NS  UINT64_C(10000000)
+#define CODE_ADDRESS UINT64_C(0x1000)
+#define CODE_16      (X86_SEG_ATTR_P | X86_SEG_ATTR_S | X86_SEG_TYPE_CODE | X86_SEG_TYPE_READABLE | 1)
 
 bool selftest_set_register(struct host_vm *vm, uint32_t name, union hv_register_value value)
 {
@@ -19,6 +23,22 @@ bool selftest_set_register(struct host_vm *vm, uint32_t name, union hv_register_
     uint32_t reps = 1;
 
     return hypercall(&vm->deposit, HvCallSetVpRegisters, &reps, &input, sizeof(input), NULL, 0) == HV_STATUS_SUCCESS;
+}
+
+const char *selftest_set_code(struct host_vm *vm, const uint8_t *code, size_t bytes)
+{
+    union hv_register_value segment = {0};
+
+    segment.segment.limit = UINT16_MAX;
+    segment.segment.attributes = CODE_16;
+    if (!vm_populate(vm, CODE_ADDRESS)) {
+        return "its memory cannot be populated";
+    }
+    memcpy((uint8_t *)vm->ram[0].address + CODE_ADDRESS, code, bytes);
+    return selftest_set_register(vm, HvX64RegisterCs, segment) &&
+                   selftest_set_register(vm, HvX64RegisterRip, (union hv_register_value){.reg64 = CODE_ADDRESS})
+               ? NULL
+               : "its registers cannot be set";
 }
 
 bool selftest_dispatch(struct host_vm *vm, uint32_t message_type)

@@ -9,7 +9,6 @@
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/selftest/selftest.h"
 
-#define TEST_SINT         3u
 #define TEST_PORT         0x77u
 #define TEST_EVENT_PORT   0x78u
 #define TEST_FLAG         5u
@@ -84,14 +83,14 @@ bool selftest_timers(void)
     return has_passed;
 }
 
-static struct hv_message *test_slot(void)
+struct hv_message *selftest_slot(void)
 {
-    return &cpu_this()->messages->sint_message[TEST_SINT];
+    return &cpu_this()->messages->sint_message[SELFTEST_SINT];
 }
 
-static void free_slot(void)
+void selftest_free_slot(void)
 {
-    WRITE_ONCE(test_slot()->header.message_type, HvMessageTypeNone);
+    WRITE_ONCE(selftest_slot()->header.message_type, HvMessageTypeNone);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     wrmsr(HV_X64_MSR_EOM, 0);
 }
@@ -102,16 +101,16 @@ static bool test_timer_message(void)
     struct hv_timer_message_payload payload;
 
     interrupt_count = 0;
-    wrmsr(HV_X64_MSR_STIMER2_CONFIG, HV_STIMER_AUTO_ENABLE | (uint64_t)TEST_SINT << HV_STIMER_SINT_SHIFT);
+    wrmsr(HV_X64_MSR_STIMER2_CONFIG, HV_STIMER_AUTO_ENABLE | (uint64_t)SELFTEST_SINT << HV_STIMER_SINT_SHIFT);
     wrmsr(HV_X64_MSR_STIMER2_COUNT, deadline);
     if (!selftest_wait(&interrupt_count, 1)) {
         return selftest_report("synic-timer-message", "no interrupt came");
     }
-    memcpy(&payload, test_slot()->payload, sizeof(payload));
+    memcpy(&payload, selftest_slot()->payload, sizeof(payload));
 
-    uint32_t type = test_slot()->header.message_type;
+    uint32_t type = selftest_slot()->header.message_type;
 
-    free_slot();
+    selftest_free_slot();
     return selftest_report("synic-timer-message",
                            type == HvMessageTypeTimerExpired && payload.timer_index == 2 &&
                                    payload.expiration_time == deadline && payload.delivery_time >= deadline
@@ -120,13 +119,16 @@ static bool test_timer_message(void)
                            type, payload.timer_index);
 }
 
-static hv_status_t create_port(uint32_t id, uint32_t type)
+hv_status_t selftest_create_port(uint32_t id, uint32_t type)
 {
     struct hv_input_create_port port = {
         .port_partition_id = HV_PARTITION_ID_SELF,
         .port_id = id,
         .connection_partition_id = HV_PARTITION_ID_SELF,
-        .port_info = {.port_type = type, .target_sint = TEST_SINT, .target_vp = cpu_this()->vp_index, .flag_count = 16},
+        .port_info = {.port_type = type,
+                      .target_sint = SELFTEST_SINT,
+                      .target_vp = cpu_this()->vp_index,
+                      .flag_count = 16},
     };
     struct hv_input_connect_port connection = {
         .connection_partition_id = HV_PARTITION_ID_SELF,
@@ -147,7 +149,7 @@ static hv_status_t create_port(uint32_t id, uint32_t type)
     return hypercall(&root_deposit, HvCallConnectPort, NULL, &connection, sizeof(connection), NULL, 0);
 }
 
-static hv_status_t delete_port(uint32_t id)
+hv_status_t selftest_delete_port(uint32_t id)
 {
     hv_status_t status = hypercall_fast(HvCallDisconnectPort, HV_PARTITION_ID_SELF, id);
 
@@ -162,7 +164,7 @@ static bool test_post_message(void)
         .payload_size_bytes = 16,
         .payload = {UINT64_C(0x0123456789ABCDEF), UINT64_C(0xFEDCBA9876543210)},
     };
-    hv_status_t status = create_port(TEST_PORT, HV_PORT_TYPE_MESSAGE);
+    hv_status_t status = selftest_create_port(TEST_PORT, HV_PORT_TYPE_MESSAGE);
 
     if (status != HV_STATUS_SUCCESS) {
         return selftest_report("synic-message", "making the port: status %#x", status);
@@ -171,15 +173,15 @@ static bool test_post_message(void)
     status = hypercall(NULL, HvCallPostMessage, NULL, &post, sizeof(post), NULL, 0);
 
     bool has_come = status == HV_STATUS_SUCCESS && selftest_wait(&interrupt_count, 1);
-    struct hv_message message = *test_slot();
+    struct hv_message message = *selftest_slot();
 
-    free_slot();
+    selftest_free_slot();
     if (!has_come || message.header.message_type != TEST_MESSAGE_TYPE || message.header.payload_size_bytes != 16 ||
         message.header.sender != TEST_PORT || memcmp(message.payload, post.payload, 16) != 0) {
         return selftest_report("synic-message", "status %#x, interrupt %d, type %#x", status, has_come,
                                message.header.message_type);
     }
-    status = delete_port(TEST_PORT);
+    status = selftest_delete_port(TEST_PORT);
     return selftest_report("synic-message", status == HV_STATUS_SUCCESS ? NULL : "deleting the port: status %#x",
                            status);
 }
@@ -189,7 +191,7 @@ static bool test_signal_event(void)
     struct hv_synic_event_flags_page *page =
         (struct hv_synic_event_flags_page *)(rdmsr(HV_X64_MSR_SIEFP) & HV_X64_MSR_PAGE_GPFN_MASK);
     struct hv_input_signal_event signal = {.connection_id = TEST_EVENT_PORT, .flag_number = TEST_FLAG};
-    hv_status_t status = create_port(TEST_EVENT_PORT, HV_PORT_TYPE_EVENT);
+    hv_status_t status = selftest_create_port(TEST_EVENT_PORT, HV_PORT_TYPE_EVENT);
 
     if (status != HV_STATUS_SUCCESS) {
         return selftest_report("synic-event", "making the port: status %#x", status);
@@ -198,13 +200,14 @@ static bool test_signal_event(void)
     status = hypercall(NULL, HvCallSignalEvent, NULL, &signal, sizeof(signal), NULL, 0);
 
     bool has_come = status == HV_STATUS_SUCCESS && selftest_wait(&interrupt_count, 1);
-    uint64_t flags = __atomic_exchange_n(&page->sint_event_flags[TEST_SINT].flags[0], UINT64_C(0), __ATOMIC_ACQ_REL);
+    uint64_t flags =
+        __atomic_exchange_n(&page->sint_event_flags[SELFTEST_SINT].flags[0], UINT64_C(0), __ATOMIC_ACQ_REL);
 
     if (!has_come || flags != UINT64_C(1) << TEST_FLAG) {
         return selftest_report("synic-event", "status %#x, interrupt %d, flags %#llx", status, has_come,
                                (unsigned long long)flags);
     }
-    status = delete_port(TEST_EVENT_PORT);
+    status = selftest_delete_port(TEST_EVENT_PORT);
     return selftest_report("synic-event", status == HV_STATUS_SUCCESS ? NULL : "deleting the port: status %#x", status);
 }
 
@@ -213,10 +216,10 @@ bool selftest_synic(void)
     bool has_passed;
 
     trap_set_handler(TRAP_VECTOR_TEST, count_interrupt);
-    wrmsr(HV_X64_MSR_SINT0 + TEST_SINT, TRAP_VECTOR_TEST);
+    wrmsr(HV_X64_MSR_SINT0 + SELFTEST_SINT, TRAP_VECTOR_TEST);
     has_passed = test_timer_message();
     has_passed &= test_post_message();
     has_passed &= test_signal_event();
-    wrmsr(HV_X64_MSR_SINT0 + TEST_SINT, HV_SINT_RESET_VALUE);
+    wrmsr(HV_X64_MSR_SINT0 + SELFTEST_SINT, HV_SINT_RESET_VALUE);
     return has_passed;
 }

@@ -4,15 +4,12 @@
 #include "hv/abi/hv_intercept.h"
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_partition.h"
-#include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/vm.h"
 #include "partitions/root/selftest/selftest.h"
 
-#define CODE_ADDRESS  UINT64_C(0x1000)
 #define STACK_POINTER UINT64_C(0x345670)
-#define CODE_16       (X86_SEG_ATTR_P | X86_SEG_ATTR_S | X86_SEG_TYPE_CODE | X86_SEG_TYPE_READABLE | 1)
 #define CODE_BYTES    2u
 #define NOP           0x90
 
@@ -57,18 +54,10 @@ static const struct intercept intercepts[] = {
 static bool prepare(struct host_vm *vm, const struct intercept *intercept)
 {
     bool is_step = intercept->type == HvInterceptTypeException && intercept->parameter == X86_VECTOR_DB;
-    union hv_register_value segment = {0};
     union hv_register_value flags = {.reg64 = X86_RFLAGS_FIXED | (is_step ? X86_RFLAGS_TF : 0)};
 
-    segment.segment.limit = UINT16_MAX;
-    segment.segment.attributes = CODE_16;
-    if (!vm_populate(vm, CODE_ADDRESS)) {
-        return false;
-    }
-    memcpy((uint8_t *)vm->ram[0].address + CODE_ADDRESS, intercept->code, CODE_BYTES);
-    return selftest_set_register(vm, HvX64RegisterCs, segment) &&
+    return selftest_set_code(vm, intercept->code, CODE_BYTES) == NULL &&
            selftest_set_register(vm, HvX64RegisterRflags, flags) &&
-           selftest_set_register(vm, HvX64RegisterRip, (union hv_register_value){.reg64 = CODE_ADDRESS}) &&
            selftest_set_register(vm, HvX64RegisterRcx, (union hv_register_value){.reg64 = UINT32_MAX}) &&
            selftest_set_register(vm, HvX64RegisterRsp, (union hv_register_value){.reg64 = STACK_POINTER});
 }

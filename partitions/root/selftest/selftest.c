@@ -43,6 +43,7 @@ static const struct group groups[] = {
     {"lifecycle", selftest_lifecycle},
     {"bad-state", selftest_bad_state},
     {"intercepts", selftest_intercepts},
+    {"bench", selftest_bench},
 };
 
 static uint32_t interrupt_count; /* atomic */

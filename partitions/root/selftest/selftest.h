@@ -5,12 +5,18 @@
 /* The hypervisor as the root sees it, tested from inside (test= on the command line). */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "hv/abi/hv_register.h"
+#include "hv/abi/hv_status.h"
 #include "hv/lib/compiler.h"
 
 struct host_vm;
+struct hv_message;
+
+/* Messages and events of self-tests come through this SINT. */
+#define SELFTEST_SINT 3u
 
 /* Runs the test group of this name, or "all"; results are progress lines. True: everything passed. Called by minroot.
  */
@@ -34,6 +40,18 @@ MUST_CHECK bool selftest_dispatch(struct host_vm *vm, uint32_t message_type);
 /* Makes a child of 16 MiB and one VP, gives it and the case to `run`, takes it down, and reports what `run` said. */
 bool selftest_with_child(const char *name, const char *(*run)(struct host_vm *vm, const void *test), const void *test);
 
+/* The message slot of SELFTEST_SINT on this processor; and its end, after which the next message comes. */
+struct hv_message *selftest_slot(void);
+void selftest_free_slot(void);
+
+/* A port of the root's own with a connection of the same number (type HV_PORT_TYPE_*), on SELFTEST_SINT of this
+ * processor; and its end. */
+MUST_CHECK hv_status_t selftest_create_port(uint32_t id, uint32_t type);
+MUST_CHECK hv_status_t selftest_delete_port(uint32_t id);
+
+/* Puts up to 16 bytes of real-mode code into a child's memory and its VP 0 at it; null, or what went wrong. */
+const char *selftest_set_code(struct host_vm *vm, const uint8_t *code, size_t bytes);
+
 /* Accesses that may fault (probe.S): 0, or the vector of the exception that was raised, plus 1. */
 uint32_t probe_read(uint64_t address, uint8_t *value);
 uint32_t probe_write(uint64_t address, uint8_t value);
@@ -51,5 +69,6 @@ bool selftest_lifecycle(void);
 bool selftest_hypercall_errors(void);
 bool selftest_bad_state(void);
 bool selftest_intercepts(void);
+bool selftest_bench(void);
 
 #endif

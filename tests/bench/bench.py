@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""./partita bench: what operations cost, in instructions, under this hypervisor, under the least possible one (the
+floor), under KVM and under Xen, all with the same guest program on the same emulated CPU, whose time-stamp counter
+counts instructions. docs/performance.md says what each row means."""
+
+import json
+
+import columns
+import options as machine_options
+from columns import Missing
+from common import BUILD, say
+from machine import VENDORS
+
+FOLDER = BUILD / "bench"
+NAMES = ("ours", "floor", "kvm", "xen")
+# Operation, and what it is.
+OPERATIONS = {
+    "nops": "100 NOPs (no exit)",
+    "cpuid": "CPUID",
+    "hypercall-fast": "hypercall that does nothing, input in registers",
+    "hypercall-memory": "hypercall that does nothing, input in memory",
+    "hypercall-unknown": "hypercall with an unknown code",
+    "rdmsr": "RDMSR of a synthetic MSR (VP index)",
+    "rdmsr-counter": "RDMSR of the reference counter",
+    "wrmsr": "WRMSR of a synthetic MSR (SINT5)",
+    "port": "port write, handled in the root",
+    "apic-page-read": "local APIC read, page (TPR)",
+    "apic-page-write": "local APIC write, page (TPR)",
+    "apic-msr-read": "local APIC read, MSR (TPR)",
+    "apic-msr-write": "local APIC write, MSR (TPR)",
+    "self-ipi-page": "self-IPI with its EOI, page",
+    "self-ipi-msr": "self-IPI with its EOI, MSR",
+    "apic-timer": "APIC timer armed and fired, with its EOI",
+    "stimer": "synthetic timer armed and fired, with its EOI",
+    "touch-4k": "first touch of a page of 4 KiB",
+    "touch-2m": "first touch of a page of 2 MiB",
+    "message": "message posted and received",
+    "event": "event signalled and received",
+    "dispatch": "dispatch round trip",
+    "lifecycle": "partition created, started, destroyed",
+}
+
+
+def measure(cpu):
+    """Each column: a dictionary of operations, or the reason why there is none."""
+    found = {}
+    for name in NAMES:
+        say(f"measuring: {name}")
+        folder = FOLDER / cpu / name
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            found[name] = columns.COLUMNS[name](cpu, folder)
+        except Missing as reason:
+            found[name] = str(reason)
+    return found
+
+
+def rows(found):
+    """One row for each operation that anybody has; a cell without a figure is None."""
+    result = []
+    for operation, meaning in OPERATIONS.items():
+        cells = {name: found[name].get(operation) if isinstance(found[name], dict) else None for name in NAMES}
+        if any(value is not None for value in cells.values()):
+            result.append({"operation": operation, "meaning": meaning, **cells})
+    return result
+
+
+def number(value):
+    """A cell of the table."""
+    return "-" if value is None else f"{value:,}".replace(",", " ")
+
+
+def table(found):
+    """The table as text."""
+    width = max(len(meaning) for meaning in OPERATIONS.values())
+    lines = [f"{'instructions':<{width}}" + "".join(f"{name:>12}" for name in NAMES)]
+    lines += [f"{row['meaning']:<{width}}" + "".join(f"{number(row[name]):>12}" for name in NAMES)
+              for row in rows(found)]
+    lines += [f"{name}: {column}" for name, column in found.items() if isinstance(column, str)]
+    return "\n".join(lines)
+
+
+def main(arguments):
+    """The command; returns the exit status."""
+    parser = machine_options.Parser(prog="partita bench", description="Measure what operations cost in instructions, "
+                                    "beside the floor, KVM and Xen on the same emulated CPU.")
+    parser.add_argument("--cpu", choices=tuple(VENDORS), default="svm",
+                        help="AMD-V in QEMU (svm, the default) or VT-x in Bochs (vmx)")
+    parser.add_argument("--json", metavar="FILE", help="write the table there too")
+    options = parser.parse_args(arguments)
+    columns.prepare()
+    found = measure(options.cpu)
+    print(table(found), flush=True)
+    if options.json:
+        missing = {name: column for name, column in found.items() if isinstance(column, str)}
+        with open(options.json, "w", encoding="ascii") as file:
+            json.dump({"cpu": options.cpu, "unit": "instructions", "missing": missing, "rows": rows(found)}, file,
+                      indent=1)
+            file.write("\n")
+    return 0 if isinstance(found["ours"], dict) else 1

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""The bench gives the same counts each time: two runs of this hypervisor and of the floor on AMD-V, in QEMU."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "tests/system"), str(TOP / "tests/bench")]
+
+import bench  # noqa: E402
+import columns  # noqa: E402
+
+
+class Counts(unittest.TestCase):
+    """Columns that need no peer's packages."""
+
+    def twice(self, name):
+        """Two runs of a column, which must agree; returns what they measured."""
+        with tempfile.TemporaryDirectory(prefix="partita-bench-") as scratch:
+            first, second = (columns.COLUMNS[name]("svm", Path(scratch)) for _ in range(2))
+        self.assertEqual(first, second)
+        return first
+
+    def test_ours(self):
+        """Every operation of the table has a figure, and an exit costs more than none."""
+        found = self.twice("ours")
+        self.assertEqual(set(bench.OPERATIONS), set(found))
+        self.assertGreater(found["cpuid"], found["nops"])
+
+    def test_floor(self):
+        """The floor does less than we do."""
+        found = self.twice("floor")
+        self.assertLess(found["cpuid"], found["nops"])
+
+
+if __name__ == "__main__":
+    unittest.main()
