@@ -2,8 +2,8 @@
 /*
  * Prices operations in ticks of the time-stamp counter, which counts instructions on the emulated CPUs that the bench
  * runs on (tests/bench): prints "BENCH <operation> <least ticks>" for each. The same program runs under every
- * hypervisor that is compared. Options, both 1 without them: apic= (there is a virtual local APIC), small= (the memory
- * from BENCH_SMALL_START on is backed by pages of 4 KiB).
+ * hypervisor that is compared. Options, all 1 without them: apic= (there is a virtual local APIC), pic= (the hypervisor
+ * itself serves the PIC's ports), small= (the memory from BENCH_SMALL_START on is backed by pages of 4 KiB).
  */
 #include "partitions/child/bench.h"
 
@@ -18,10 +18,16 @@
 #define VECTOR_TIMER     0x62u
 #define VECTOR_STIMER    0x63u
 #define PORT_UNUSED      0x80u
+#define PORT_PIC         0x21u
+#define PIC_MASK_ALL     0xFFu
 #define ICR_SELF         0x44000u /* fixed, asserted, to itself */
 #define APIC_DIVIDE_BY_1 0xBu
 #define XAPIC_PAGE       UINT64_C(0xFEE00000)
 #define XAPIC(msr)       (*(volatile uint32_t *)(XAPIC_PAGE + (((msr)-X86_MSR_X2APIC_FIRST) << 4)))
+#define XEN_VERSION      17u
+#define XENVER_VERSION   0u
+#define XENVER_FEATURES  6u
+#define XEN_UNKNOWN      63u
 #define NOPS             100u
 #define SMALL_STEP       0x1000u
 #define LARGE_STEP       0x200000u
@@ -35,6 +41,7 @@ struct operation {
 
 static uint8_t hypercall_page[4096] ALIGNED(4096);
 static struct hv_input_send_synthetic_cluster_ipi nobody ALIGNED(16);
+static uint64_t xen_features; /* argument and result of that call */
 static volatile uint32_t interrupt_count;
 static uint64_t overhead;
 static uint64_t touch_address;
@@ -71,6 +78,21 @@ static void do_call_unknown(void)
     (void)guest_hypercall(UNKNOWN_CALL | HV_HYPERCALL_FAST, 0, 0);
 }
 
+static void do_xen_fast(void)
+{
+    (void)guest_xen_call(XEN_VERSION, XENVER_VERSION, 0);
+}
+
+static void do_xen_memory(void)
+{
+    (void)guest_xen_call(XEN_VERSION, XENVER_FEATURES, (uint64_t)&xen_features);
+}
+
+static void do_xen_unknown(void)
+{
+    (void)guest_xen_call(XEN_UNKNOWN, 0, 0);
+}
+
 static void do_rdmsr(void)
 {
     (void)rdmsr(HV_X64_MSR_VP_INDEX);
@@ -89,6 +111,11 @@ static void do_wrmsr(void)
 static void do_port(void)
 {
     outb(PORT_UNUSED, 0);
+}
+
+static void do_port_inside(void)
+{
+    outb(PORT_PIC, PIC_MASK_ALL);
 }
 
 static void do_xapic_read(void)
@@ -271,11 +298,10 @@ static void price_stimer(void)
     irq_disable();
 }
 
-static void price_instructions(void)
+/* Hyper-V's interface, whoever offers it. */
+static void price_hyperv(void)
 {
     static const struct operation operations[] = {
-        {"nops", do_nops},
-        {"cpuid", do_cpuid},
         {"hypercall-memory", do_call_memory},
         {"hypercall-fast", do_call_fast},
         {"hypercall-unknown", do_call_unknown},
@@ -285,23 +311,64 @@ static void price_instructions(void)
         {"port", do_port},
     };
 
+    guest_check(guest_enable_hypercalls(hypercall_page), "hypercall-page", "refused");
     price(operations, ARRAY_SIZE(operations));
 }
 
-uint8_t guest_main(void)
+/* Xen's: the calls that are nearest to those. Xen leaves port 0x80 to its guests. */
+static void price_xen(void)
 {
-    nobody.vector = VECTOR_IPI;
-    guest_check(guest_enable_hypercalls(hypercall_page), "hypercall-page", "refused");
-    overhead = least(do_nothing);
-    price_instructions();
-    if (guest_option("apic", 1) != 0) {
-        price_xapic();
-        price_x2apic();
-        price_stimer();
+    static const struct operation operations[] = {
+        {"hypercall-memory", do_xen_memory},
+        {"hypercall-fast", do_xen_fast},
+        {"hypercall-unknown", do_xen_unknown},
+    };
+
+    price(operations, ARRAY_SIZE(operations));
+}
+
+static void price_common(void)
+{
+    static const struct operation operations[] = {{"nops", do_nops}, {"cpuid", do_cpuid}};
+    static const struct operation inside[] = {{"port-inside", do_port_inside}};
+
+    price(operations, ARRAY_SIZE(operations));
+    if (guest_option("pic", 1) != 0) {
+        price(inside, ARRAY_SIZE(inside));
     }
+}
+
+static void price_memory(void)
+{
     if (guest_option("small", 1) != 0) {
         price_touch("touch-4k", BENCH_SMALL_START, BENCH_SMALL_END, SMALL_STEP);
     }
     price_touch("touch-2m", BENCH_LARGE_START, BENCH_LARGE_END, LARGE_STEP);
+}
+
+uint8_t guest_main(void)
+{
+    bool is_xen = guest_is_xen();
+
+    nobody.vector = VECTOR_IPI;
+    overhead = least(do_nothing);
+    price_common();
+    if (is_xen) {
+        price_xen();
+    } else {
+        price_hyperv();
+    }
+    if (guest_option("apic", 1) != 0) {
+        price_xapic();
+        price_x2apic();
+    }
+    if (guest_option("apic", 1) != 0 && !is_xen) {
+        price_stimer();
+    }
+    /* All memory of Xen's guest is there before it starts. */
+    if (!is_xen) {
+        price_memory();
+    }
+    guest_print("BENCH-END %u\n", guest_failures());
     return guest_failures();
 }

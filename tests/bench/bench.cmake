@@ -8,3 +8,15 @@ add_bare_program(floor ${PROJECT_BINARY_DIR}/bench ${CHILD}/guest.ld ${FLOOR_SOU
 target_link_options(floor BEFORE PRIVATE -Wl,--defsym=guest_base=0x4000000)
 target_compile_definitions(floor PRIVATE NDEBUG)
 set_target_properties(floor PROPERTIES OUTPUT_NAME floor.elf)
+
+# The same guest under KVM: a VMM for a Linux whose only program it is.
+add_executable(kvm_vmm ${PROJECT_SOURCE_DIR}/tests/bench/kvm_vmm.c)
+target_include_directories(kvm_vmm PRIVATE ${PROJECT_SOURCE_DIR})
+target_compile_options(kvm_vmm PRIVATE -std=gnu17 -O2 ${WARNINGS} -Wno-conversion)
+target_link_options(kvm_vmm PRIVATE -static)
+set_target_properties(kvm_vmm PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+
+# The same guest for Xen, which finds its entry in a note.
+add_bare_program(bench_xen ${PROJECT_BINARY_DIR}/bench ${CHILD}/guest.ld ${CHILD}/bench.c
+    ${PROJECT_SOURCE_DIR}/tests/bench/xen_note.S ${GUEST_LIB_SOURCES})
+set_target_properties(bench_xen PROPERTIES OUTPUT_NAME bench_xen.elf)

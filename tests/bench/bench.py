@@ -23,7 +23,8 @@ OPERATIONS = {
     "rdmsr": "RDMSR of a synthetic MSR (VP index)",
     "rdmsr-counter": "RDMSR of the reference counter",
     "wrmsr": "WRMSR of a synthetic MSR (SINT5)",
-    "port": "port write, handled in the root",
+    "port-inside": "port write, handled in the hypervisor (PIC)",
+    "port": "port write, handled in the root or the VMM",
     "apic-page-read": "local APIC read, page (TPR)",
     "apic-page-write": "local APIC write, page (TPR)",
     "apic-msr-read": "local APIC read, MSR (TPR)",
@@ -36,8 +37,8 @@ OPERATIONS = {
     "touch-2m": "first touch of a page of 2 MiB",
     "message": "message posted and received",
     "event": "event signalled and received",
-    "dispatch": "dispatch round trip",
-    "lifecycle": "partition created, started, destroyed",
+    "dispatch": "dispatch (KVM_RUN) round trip",
+    "lifecycle": "partition (VM) created, started, destroyed",
 }
 
 

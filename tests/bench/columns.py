@@ -3,12 +3,14 @@
 that printed, as operation -> instructions."""
 
 import contextlib
+import gzip
 import re
 import select
 import subprocess
 import time
 
 import building
+import guestfiles
 import iso
 import machine
 import nested
@@ -20,11 +22,32 @@ from frames import Demultiplexer
 
 GUEST = OUT / "guests" / "bench.elf"
 FLOOR = OUT / "bench" / "floor.elf"
+XEN_GUEST = OUT / "bench" / "bench_xen.elf"
+XEN_PACKAGE = "xen-hypervisor-4.17-amd64"
+# QEMU's software CPU applies SMAP where it should not.
+XEN_CPU = "max,-smap"
+XEN_COMMAND_LINE = "console=com1 com1=115200,8n1 guest_loglvl=all dom0=pvh dom0_mem=64M " \
+    "iommu=no-intremap,no-sharept,no-qinval"
+KVM_VMM = OUT / "bench" / "kvm_vmm"
 GUEST_MEMORY_MIB = 64
 SECONDS = {"svm": 120, "vmx": 600}
+KVM_SECONDS = {"svm": 300, "vmx": 1200}
 # What 100 NOPs cost where each instruction is one tick.
 NOPS = 100
 LINE = re.compile(r"^BENCH ([\w-]+) (\d+)\r?$", re.MULTILINE)
+
+
+KVM_INIT = """#!/bin/sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev 2>/dev/null
+for module in @MODULES@; do
+    insmod "/modules/$module.ko"
+done
+/bench/vmm /bench/guest.elf </dev/null
+stty -F /dev/ttyS0 sane
+busybox poweroff -f
+"""
 
 
 class Missing(Exception):
@@ -79,7 +102,7 @@ def partita(cpu, folder, root_words):
     parser = machine_options.Parser(prog="partita run")
     machine_options.add_machine_options(parser)
     options = parser.parse_args(["--frames", "--initrd", "none", "--vps", "1", "--memory", f"{GUEST_MEMORY_MIB}M",
-                                 "--kernel", str(GUEST), "--append", "small=0", "--root-append", root_words])
+                                 "--kernel", str(GUEST), "--append", "small=0 pic=0", "--root-append", root_words])
     machine_options.check(options)
     box = machine.Machine(building.IMAGE, f"{machine.STOP_OPTION} trace=0", runner.modules_for(options, folder), 1,
                           GUEST_MEMORY_MIB + machine.ROOT_MEMORY_MIB, accelerator=counted(cpu))
@@ -112,14 +135,74 @@ def floor(cpu, folder):
     return parse(text)
 
 
-def kvm(_cpu, _folder):
-    """Debian's kernel with KVM."""
-    raise Missing("not measured yet")
+def kvm(cpu, folder):
+    """Debian's kernel with KVM and the least VMM (kvm_vmm.c) as its only program."""
+    guestfiles.ensure()
+    tree = nested.Tree()
+    script = KVM_INIT.replace("@MODULES@", " ".join(nested.MODULES[cpu]))
+    nested.add_base(tree, script, nested.MODULES[cpu])
+    tree.add_file("bench/vmm", KVM_VMM.read_bytes(), 0o755)
+    tree.add_file("bench/guest.elf", GUEST.read_bytes())
+    (folder / "level1.img").write_bytes(tree.finish())
+    try:
+        with open(folder / "emulator.log", "wb") as log:
+            process = machine.start(nested.start_command(folder, cpu, "", 1), folder, stdin=subprocess.DEVNULL,
+                                    stdout=log, stderr=log)
+            try:
+                process.wait(KVM_SECONDS[cpu])
+            except subprocess.TimeoutExpired:
+                raise Missing(f"KVM: no end after {KVM_SECONDS[cpu]} s; logs: {folder}") from None
+            finally:
+                machine.stop(process)
+    finally:
+        for pattern in nested.LARGE_FILES:
+            for image in folder.glob(pattern):
+                image.unlink()
+    text = (folder / nested.CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")
+    if "BENCH-END 0" not in text:
+        raise Missing(f"KVM: the bench did not come to its end; logs: {folder}")
+    return parse(text)
 
 
-def xen(_cpu, _folder):
-    """Debian's Xen."""
-    raise Missing("not measured yet")
+def xen_image(folder):
+    """Debian's Xen, out of its package, which is not installed."""
+    try:
+        _, package = packages.fetch(XEN_PACKAGE, folder)
+    except Failure as failure:
+        raise Missing(f"Xen: {failure}") from failure
+    done = subprocess.run(["dpkg-deb", "-x", str(package), str(folder / "unpacked")], capture_output=True, text=True,
+                          check=False)
+    images = sorted((folder / "unpacked" / "boot").glob("xen-*.gz"))
+    if done.returncode != 0 or not images:
+        raise Missing(f"Xen: {package.name} holds no boot/xen-*.gz: {done.stderr.strip()}")
+    image = folder / "xen.elf"
+    image.write_bytes(gzip.decompress(images[0].read_bytes()))
+    return image
+
+
+def xen(cpu, folder):
+    """Xen with the guest as its PVH control domain: no other kernel is needed then. Xen wants an IOMMU for that, and
+    QEMU's is Intel's."""
+    if cpu == "vmx":
+        raise Missing("Xen: measured on AMD-V only, since Bochs has no IOMMU")
+    log = folder / "xen.log"
+    command = [machine.emulator(), "-M", "q35", *counted(cpu).arguments, "-cpu", XEN_CPU, "-smp", "1", "-m", "768M",
+               "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{log.name}",
+               "-device", "intel-iommu", "-kernel", str(xen_image(folder)), "-append", XEN_COMMAND_LINE,
+               "-initrd", str(XEN_GUEST)]
+    with open(folder / "emulator.log", "wb") as errors:
+        process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            process.wait(SECONDS[cpu])
+        except subprocess.TimeoutExpired:
+            raise Missing(f"Xen: no end after {SECONDS[cpu]} s; logs: {folder}") from None
+        finally:
+            machine.stop(process)
+    text = "\n".join(line.removeprefix("(d0) ") for line in
+                     log.read_text(encoding="utf-8", errors="replace").replace("\r", "").splitlines())
+    if "BENCH-END 0" not in text:
+        raise Missing(f"Xen: the bench did not come to its end; logs: {folder}")
+    return parse(text)
 
 
 COLUMNS = {"ours": ours, "floor": floor, "kvm": kvm, "xen": xen}

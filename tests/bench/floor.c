@@ -86,7 +86,6 @@ void floor_set_hypercall_page(uint64_t value)
 
 void floor_end(uint8_t status)
 {
-    guest_print("BENCH-END %u\n", status);
     while ((inb(UART_LINE_STATUS) & UART_IDLE) == 0) {
         cpu_relax();
     }

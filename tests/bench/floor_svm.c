@@ -10,6 +10,7 @@
 #define IOPM_BYTES      0x3000u
 #define MSRPM_BYTES     0x2000u
 #define PORT_UNUSED     0x80u
+#define PORT_PIC        0x21u
 
 struct vmcb floor_vmcb ALIGNED(4096);
 static uint8_t host_save[4096] ALIGNED(4096);
@@ -85,6 +86,7 @@ void floor_svm_run(const struct floor_entry *entry)
     wrmsr(X86_MSR_EFER, rdmsr(X86_MSR_EFER) | X86_EFER_SVME);
     wrmsr(X86_MSR_VM_HSAVE_PA, (uint64_t)host_save);
     intercept_port(PORT_UNUSED);
+    intercept_port(PORT_PIC);
     intercept_port(GUEST_EXIT_PORT);
     vmcb->intercept_misc1 = VMCB_MISC1_CPUID | VMCB_MISC1_IOIO | VMCB_MISC1_MSR | VMCB_MISC1_SHUTDOWN;
     vmcb->intercept_misc2 = VMCB_MISC2_VMRUN | VMCB_MISC2_VMMCALL;

@@ -11,6 +11,7 @@
 #define EPT_WRITE_BACK   0x30u
 #define CPUID_ECX_VMX    (1u << 5)
 #define PORT_UNUSED      0x80u
+#define PORT_PIC         0x21u
 #define EXIT_STACK_BYTES 0x4000u
 /* FS, GS, LDTR and TR are not used; TR of the host must not be the null selector. */
 #define HOST_TR          GUEST_CS32
@@ -155,6 +156,7 @@ static void set_controls(void)
     vmcs_write(VMCS_GUEST_LINK, UINT64_MAX);
     vmcs_write(VMCS_CR4_MASK, X86_CR4_VMXE);
     intercept_port(PORT_UNUSED);
+    intercept_port(PORT_PIC);
     intercept_port(GUEST_EXIT_PORT);
 }
 

@@ -180,6 +180,11 @@ def make_tree(folder, inner, backend):
 def command(folder, image, arguments, backend, cpu, lps):
     """Writes level 1's files into `folder` and returns the command line of its machine, to be run there."""
     (folder / "level1.img").write_bytes(make_tree(folder, inner_machine(folder, image, arguments, backend), backend))
+    return start_command(folder, backend, cpu, lps)
+
+
+def start_command(folder, backend, cpu, lps):
+    """The command line of level 1's machine with the initramfs level1.img in its folder, to be run there."""
     if backend == "vmx":
         return bochs_command(folder, cpu, lps)
     outer = machine.software()

@@ -13,6 +13,13 @@
 #define MULTIBOOT_COMMAND_LINE 16u /* offsets in the information */
 #define MULTIBOOT_MODULE_COUNT 20u
 #define MULTIBOOT_MODULES      24u
+#define CPUID_HYPERVISOR       0x40000000u
+#define CPUID_XEN_EBX          0x566E6558u
+#define XEN_COMMAND_LINE       24u /* offset in the start info */
+#define XEN_TEXT_PORT          0xE9u
+#define XEN_SCHED_OP           29u
+#define XEN_SCHED_SHUTDOWN     2u
+#define XEN_SHUTDOWN_REBOOT    1u
 #define CPUID_1_ECX_X2APIC     (1u << 21)
 #define SPURIOUS_ENABLE        0x1FFu
 #define XAPIC_PAGE             UINT64_C(0xFEE00000)
@@ -49,7 +56,8 @@ extern uint32_t guest_try_vector;
 static struct idt_gate idt[256] ALIGNED(16);
 static void (*handlers[256])(void);
 static const char *command_line = "";
-static uint64_t information;
+static uint64_t information; /* Multiboot's, or the start info of Xen */
+static uint16_t text_port = GUEST_COM1;
 static uint32_t failure_count;
 static bool is_x2apic;
 static void (*ap_function)(uint32_t number);
@@ -69,7 +77,7 @@ void guest_print(const char *format, ...)
         while ((inb(GUEST_COM1 + UART_LINE_STATUS) & UART_EMPTY) == 0) {
             cpu_relax();
         }
-        outb(GUEST_COM1, (uint8_t)*at);
+        outb(text_port, (uint8_t)*at);
     }
 }
 
@@ -95,8 +103,27 @@ uint8_t guest_failures(void)
     return (uint8_t)(failure_count > 100 ? 100 : failure_count);
 }
 
+bool guest_is_xen(void)
+{
+    uint32_t leaf[4];
+
+    cpuid(CPUID_HYPERVISOR, 0, leaf);
+    return leaf[1] == CPUID_XEN_EBX;
+}
+
+uint64_t guest_xen_call(uint64_t number, uint64_t first, uint64_t second)
+{
+    __asm__ volatile("vmmcall" : "+a"(number), "+D"(first), "+S"(second) : : "memory");
+    return number;
+}
+
 void guest_exit(uint8_t status)
 {
+    static const uint32_t reason = XEN_SHUTDOWN_REBOOT;
+
+    if (guest_is_xen()) {
+        (void)guest_xen_call(XEN_SCHED_OP, XEN_SCHED_SHUTDOWN, (uint64_t)&reason);
+    }
     for (;;) {
         outb(GUEST_EXIT_PORT, status);
         __asm__ volatile("cli; hlt");
@@ -307,11 +334,13 @@ uint64_t guest_hypercall(uint64_t control, uint64_t input, uint64_t output)
     return result;
 }
 
-void guest_begin(uint64_t multiboot_information)
+void guest_begin(uint64_t start_information)
 {
-    uint32_t text = *(const uint32_t *)(multiboot_information + MULTIBOOT_COMMAND_LINE);
+    uint32_t text;
 
-    information = multiboot_information;
+    information = start_information;
+    text = *(const uint32_t *)(information + (guest_is_xen() ? XEN_COMMAND_LINE : MULTIBOOT_COMMAND_LINE));
+    text_port = guest_is_xen() ? XEN_TEXT_PORT : GUEST_COM1;
     if (text != 0) {
         command_line = (const char *)(uint64_t)text;
     }

@@ -96,8 +96,13 @@ bool guest_enable_hypercalls(void *page);
 /* Calls through that page; result word. */
 uint64_t guest_hypercall(uint64_t control, uint64_t input, uint64_t output);
 
+/* True as a guest of Xen, which begins here by its PVH entry: the text goes to its debug port, and there is no
+ * Multiboot information. Its hypercalls: number, two arguments; result. */
+bool guest_is_xen(void);
+uint64_t guest_xen_call(uint64_t number, uint64_t first, uint64_t second);
+
 /* Called by start.S. */
-NORETURN void guest_begin(uint64_t multiboot_information);
+NORETURN void guest_begin(uint64_t start_information);
 void guest_ap_begin(uint64_t number);
 void guest_interrupt(struct guest_frame *frame);
 
