@@ -16,7 +16,18 @@ if(NOT CMOCKA OR NOT CAPSTONE OR NOT UNICORN)
     return()
 endif()
 
-set(HOSTED -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all ${WARNINGS})
+set(SANITIZE -fsanitize=address,undefined)
+set(HOSTED -std=gnu17 -O1 -g -fno-omit-frame-pointer ${SANITIZE} -fno-sanitize-recover=all ${WARNINGS})
+
+# What a second build folder, with clang as its compiler, is for: "fuzz" has the fuzz targets in place of the test
+# programs, "coverage" has both, and they count which lines and branches run.
+set(INSTRUMENT none CACHE STRING "none, fuzz or coverage")
+if(INSTRUMENT STREQUAL fuzz)
+    list(APPEND HOSTED -fsanitize=fuzzer-no-link)
+elseif(INSTRUMENT STREQUAL coverage)
+    list(APPEND HOSTED -fprofile-instr-generate -fcoverage-mapping)
+    list(APPEND SANITIZE -fprofile-instr-generate)
+endif()
 
 # tests/machine stands in for the machine. A test of a single other file names it in a comment line of its own:
 # /* links: svm/vmcb_check.c hv/mem/pool.c */
@@ -34,6 +45,13 @@ if(HOSTED_SOURCES OR SUPPORT_SOURCES)
     add_library(hosted STATIC ${HOSTED_SOURCES} ${SUPPORT_SOURCES})
     target_include_directories(hosted PUBLIC ${PROJECT_SOURCE_DIR})
     target_compile_options(hosted PRIVATE ${HOSTED})
+endif()
+
+if(NOT INSTRUMENT STREQUAL none)
+    include(tests/fuzz/fuzz.cmake)
+endif()
+if(INSTRUMENT STREQUAL fuzz)
+    return()
 endif()
 
 add_custom_target(host_tests ALL)
@@ -54,7 +72,7 @@ foreach(source IN LISTS TEST_SOURCES)
     add_executable(${target} ${source} ${extra})
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
     target_compile_options(${target} PRIVATE ${HOSTED})
-    target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+    target_link_options(${target} PRIVATE ${SANITIZE})
     if(TARGET hosted)
         target_link_libraries(${target} PRIVATE hosted)
     endif()

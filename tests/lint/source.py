@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-SKIPPED = {".git", "__pycache__", "build"}
+SKIPPED = {".git", "__pycache__", "build", "corpus"}
 TEXT_SUFFIXES = {".c", ".h", ".S", ".ld", ".py", ".cmake", ".cfg", ".txt", ".md", ".sh", ""}
 
 

@@ -127,6 +127,9 @@ NORETURN static void end(void)
     if (panic_target != NULL) {
         longjmp(*panic_target, 1);
     }
+    if (!is_echoing) {
+        fprintf(stderr, "partita: %s\n", last_line);
+    }
     abort();
 }
 

@@ -84,6 +84,9 @@ struct machine_ipi {
 uint64_t machine_ipi_count(void);
 struct machine_ipi machine_last_ipi(void);
 
+/* Locks that any processor holds now. */
+uint32_t machine_locks_held(void);
+
 /*
  * Log: the newest line, without "partita: " (an empty string: none yet), and whether any line since the reset holds
  * `text`.

@@ -4,10 +4,21 @@
 
 #include <string.h>
 
+#include "tests/machine/machine.h"
 #include "tests/machine/private.h"
 
 /* A test that ended in a panic may have left some held. */
 void machine_reset_locks(void)
 {
     memset(held, 0, sizeof(held));
+}
+
+uint32_t machine_locks_held(void)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < CPU_MAX; i++) {
+        count += held[i].count;
+    }
+    return count;
 }

@@ -31,15 +31,16 @@ def relevant(lines, count=20):
     return lines[-count:] if first is None else lines[first:first + count]
 
 
-def configure(force=False):
+def configure(force=False, folder=OUT, options=()):
     """Runs CMake if there is no build folder yet, or if asked to look again (new packages)."""
-    if force or not (OUT / "build.ninja").is_file():
-        run_tool(["cmake", "-S", str(TOP), "-B", str(OUT), "-G", "Ninja"], LOGS / "configure.log", "configuring")
+    if force or not (folder / "build.ninja").is_file():
+        run_tool(["cmake", "-S", str(TOP), "-B", str(folder), "-G", "Ninja", *options], LOGS / "configure.log",
+                 "configuring")
 
 
-def is_up_to_date(targets):
+def is_up_to_date(targets, folder=OUT):
     """True if Ninja has nothing to do for these targets."""
-    done = subprocess.run(["ninja", "-C", str(OUT), "-n", *targets], capture_output=True, text=True, check=False)
+    done = subprocess.run(["ninja", "-C", str(folder), "-n", *targets], capture_output=True, text=True, check=False)
     return done.returncode == 0 and "no work to do" in done.stdout
 
 
@@ -51,6 +52,16 @@ def build(targets=(), force_configure=False):
     if is_interactive() or not IMAGE.is_file():
         say("building")
     run_tool(["ninja", "-C", str(OUT), "-j", str(JOBS), *targets], LOGS / "build.log", "building")
+
+
+def build_instrumented(instrument, folder, targets):
+    """Brings host programs up to date in a build folder of their own, compiled by clang with what INSTRUMENT says in
+    tests/tests.cmake."""
+    configure(True, folder, ["-DCMAKE_C_COMPILER=clang", f"-DINSTRUMENT={instrument}"])
+    if is_up_to_date(targets, folder):
+        return
+    say(f"building for {instrument}")
+    run_tool(["ninja", "-C", str(folder), "-j", str(JOBS), *targets], LOGS / f"build-{instrument}.log", "building")
 
 
 def build_images():

@@ -21,6 +21,7 @@ commands:
   run      boot it in QEMU or Bochs with children that run Linux; the terminal is the child's console
   test     build and run the tests
   bench    measure what operations cost, beside KVM and Xen
+  fuzz     run a fuzz target until it fails
   iso      write an ISO that boots on BIOS and UEFI machines
   setup    install every package, fetch the guest kernel, build everything
 
@@ -74,7 +75,13 @@ def command_bench(arguments):
     return bench.main(arguments)
 
 
-COMMANDS = {"run": command_run, "test": command_test, "bench": command_bench,
+def command_fuzz(arguments):
+    """./partita fuzz"""
+    import fuzzing
+    return fuzzing.main(arguments)
+
+
+COMMANDS = {"run": command_run, "test": command_test, "bench": command_bench, "fuzz": command_fuzz,
             "iso": command_iso, "setup": command_setup}
 
 

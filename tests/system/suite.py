@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import building
+import fuzzing
 import guestfiles
 import machine
 import options as machine_options
@@ -109,6 +110,12 @@ def program_tests():
         found.append(Test(f"{group}/{name.removeprefix('test_')}", group,
                           lambda folder, program=program: run_program([str(program)], folder, PROGRAM_TIMEOUT_S)))
     return found
+
+
+def fuzz_tests():
+    """One test for each fuzz target."""
+    return [Test(f"fuzz/{name}", "fuzz", lambda folder, name=name: fuzzing.test(name, folder))
+            for name in fuzzing.targets()]
 
 
 def script_tests():
@@ -268,6 +275,8 @@ def prepare(tests):
         packages.ensure(packages.PURPOSES)
         guestfiles.ensure()
         building.build(force_configure=True)
+        if any(test.group == "fuzz" for test in tests):
+            fuzzing.build()
     missing = [test.name for test in tests if test.group not in ("lint", "driver") and not test.name.count("/") and
                not building.IMAGE.is_file()]
     if missing:
@@ -285,7 +294,7 @@ def main(arguments):
     parser.add_argument("--slow", action="store_true", help="also the slow tests")
     parser.add_argument("--list", action="store_true", help="print the tests and stop")
     options = parser.parse_args(arguments)
-    tests = select(program_tests() + script_tests() + system_tests(), options.names,
+    tests = select(program_tests() + fuzz_tests() + script_tests() + system_tests(), options.names,
                    (options.cpu,) if options.cpu else DEFAULT_CPUS, options.guest,
                    options.slow or options.list)
     if options.list:

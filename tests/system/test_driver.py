@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE))
 
 import bzimage
 import frames
+import fuzzing
 import initramfs
 import iso
 import machine
@@ -725,6 +726,55 @@ else:
             for _, problem in self.run_guests(script):
                 self.assertIn(text, problem)
         self.assertEqual((self.folder / "count").read_text(), "xx")
+
+
+class Fuzzing(unittest.TestCase):
+    """What becomes of a fuzz target that fails; a shell script stands in for its program."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = Path(scratch.name)
+        self.log = self.folder / "test"
+        self.log.mkdir()
+        (self.folder / "fuzz").mkdir()
+        (self.folder / "corpus" / "one").mkdir(parents=True)
+        (self.folder / "fuzz_one.c").touch()
+
+    def run_test(self, script):
+        """The test of target "one" with this program."""
+        program = self.folder / "fuzz" / "fuzz_one"
+        program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        program.chmod(0o755)
+        with unittest.mock.patch.multiple(fuzzing, SOURCES=self.folder, program=lambda *_: program):
+            fuzzing.test("one", self.log)
+
+    def test_passes(self):
+        """The inputs are replayed, then the target runs for some seconds with a seed that the log shows."""
+        (self.folder / "corpus" / "one" / "a").touch()
+        self.run_test('echo "$@"')
+        replayed, explored = (self.log / "output.log").read_text().splitlines()
+        self.assertEqual(replayed, str(self.folder / "corpus/one/a"))
+        self.assertRegex(explored, rf"^-seed=\d+ -max_total_time={fuzzing.SECONDS} ")
+
+    def test_fails(self):
+        """A committed input that fails, and a new one: the error says how to repeat it."""
+        with self.assertRaisesRegex(fuzzing.Broken, "is empty"):
+            self.run_test("true")
+        (self.folder / "corpus" / "one" / "a").touch()
+        with self.assertRaisesRegex(fuzzing.Broken, r"^status 3; replay: ./partita fuzz one FILE, with the last"):
+            self.run_test("exit 3")
+        replay = f"replay: ./partita fuzz one {self.log}/crash-x"
+        with self.assertRaisesRegex(fuzzing.Broken, rf"^status 77; seed \d+; {replay}$"):
+            self.run_test('case "$1" in -seed=*) touch crash-x; exit 77;; esac')
+
+    def test_arguments(self):
+        """Without a target, or with one that is not there, all are listed."""
+        with unittest.mock.patch.object(fuzzing, "SOURCES", self.folder):
+            for arguments, text in (([], "^which fuzz target"), (["two"], "^unknown fuzz target 'two'")):
+                with self.assertRaisesRegex(Failure, text + ".*; there are one$"):
+                    fuzzing.main(arguments)
+            self.assertEqual([test.name for test in suite.fuzz_tests()], ["fuzz/one"])
 
 
 class Accelerators(unittest.TestCase):
