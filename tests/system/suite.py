@@ -4,6 +4,7 @@
 import collections
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ BATCH_MAX = 24
 # What runs without --cpu.
 DEFAULT_CPUS = ("svm", "vmx")
 PROGRAM_TIMEOUT_S = 300
+LONG_PROGRAM_TIMEOUT_S = 3600
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
 SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tests/lint/test_lint.py",
@@ -87,10 +89,11 @@ class Test:
         self.seconds = time.monotonic() - begin
 
 
-def run_program(command, folder, seconds):
-    """Runs a test program to its end, output in its folder."""
+def run_program(command, folder, seconds, settings=()):
+    """Runs a test program to its end, output in its folder; `settings`: more environment, (name, value) each."""
     log = folder / "output.log"
-    environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1", "PYTHONDONTWRITEBYTECODE": "1",
+                   **dict(settings)}
     with open(log, "wb") as sink:
         try:
             done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
@@ -101,14 +104,21 @@ def run_program(command, folder, seconds):
         raise Broken(f"status {done.returncode}")
 
 
-def program_tests():
-    """One test for each tests/<group>/test_<name>.c, whose program the build has put under build/out/tests."""
+def program_tests(top=TOP):
+    """One test for each tests/<group>/test_<name>.c, whose program the build has put under build/out/tests; one that
+    says `slow: N` has a second, slow one with N generated cases."""
     found = []
-    for source in sorted(TOP.glob("tests/*/test_*.c")):
+    for source in sorted(top.glob("tests/*/test_*.c")):
         group, name = source.parent.name, source.stem
-        program = OUT / "tests" / group / name
-        found.append(Test(f"{group}/{name.removeprefix('test_')}", group,
-                          lambda folder, program=program: run_program([str(program)], folder, PROGRAM_TIMEOUT_S)))
+        command = [str(OUT / "tests" / group / name)]
+        title = f"{group}/{name.removeprefix('test_')}"
+        found.append(Test(title, group,
+                          lambda folder, command=command: run_program(command, folder, PROGRAM_TIMEOUT_S)))
+        count = re.search(r"^/\* slow: (\d+) \*/$", source.read_text(encoding="utf-8"), re.MULTILINE)
+        if count:
+            settings = [("PARTITA_COUNT", count.group(1))]
+            found.append(Test(f"{title}-long", group, lambda folder, command=command, settings=settings:
+                              run_program(command, folder, LONG_PROGRAM_TIMEOUT_S, settings), is_slow=True))
     return found
 
 

@@ -661,6 +661,25 @@ lps = 2
         with self.assertRaisesRegex(Failure, "slow = 'maybe', expected yes, no, svm or vmx"):
             suite.system_tests(path)
 
+    def test_long_programs(self):
+        """A test program on generated input has a second, slow instance that says how many cases to make."""
+        group = self.folder / "tests" / "unit"
+        group.mkdir(parents=True)
+        (group / "test_a.c").write_text("/* nothing */\n", encoding="utf-8")
+        (group / "test_b.c").write_text("/* slow: 12345 */\n", encoding="utf-8")
+        tests = suite.program_tests(self.folder)
+        self.assertEqual([(test.name, test.is_slow) for test in tests],
+                         [("unit/a", False), ("unit/b", False), ("unit/b-long", True)])
+        with unittest.mock.patch.object(suite, "run_program") as run:
+            for test in tests:
+                test.action(group)
+        self.assertEqual([call.args[3:] for call in run.call_args_list], [(), (), ([("PARTITA_COUNT", "12345")],)])
+
+    def test_program_settings(self):
+        """They are in the program's environment."""
+        suite.run_program(["/usr/bin/env"], self.folder, 10, [("PARTITA_COUNT", "9")])
+        self.assertIn("\nPARTITA_COUNT=9\n", (self.folder / "output.log").read_text(encoding="utf-8"))
+
     def test_jobs(self):
         """Guests for the same machine are one job, as long as it does not get too long."""
         names = [[test.name for test in job] for job in suite.jobs(self.all_tests())]
