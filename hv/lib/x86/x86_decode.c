@@ -393,6 +393,7 @@ static bool adjust_one_byte(struct x86_insn *insn)
     case 0x8c:
     case 0x8e:
         insn->reg &= 7; /* REX.R does not extend segment registers */
+        insn->rm_size = insn->opcode == 0x8c && insn->has_memory ? 2 : 0;
         return true;
     case 0x6d:
     case 0x6f:
@@ -405,10 +406,23 @@ static bool adjust_one_byte(struct x86_insn *insn)
             insn->operand_size = 4;
         }
         return true;
+    case 0xd0:
+    case 0xd1:
+        insn->immediate = 1;
+        return true;
+    case 0xff:
+        if (insn->op == X86_OP_PUSH) {
+            insn->operand_size = operand_size_of(insn, X86_LAYOUT_STACK);
+            insn->source = X86_OPERAND_RM;
+            insn->destination = X86_OPERAND_NONE;
+        }
+        return true;
     case 0x90:
         /* With REX.B it exchanges R8. */
         if (insn->rm == X86_GPR_RAX) {
             insn->op = (insn->prefixes & X86_PREFIX_REP) != 0 ? X86_OP_PAUSE : X86_OP_NOP;
+            insn->destination = X86_OPERAND_NONE;
+            insn->source = X86_OPERAND_NONE;
         }
         return true;
     default:
@@ -446,8 +460,11 @@ static bool adjust_0f(struct x86_insn *insn, uint16_t *layout)
         insn->operand_size = insn->operand_size == 8 ? 8 : 4;
         return simd_prefixes == 0;
     case 0xc7:
-        if (insn->op == X86_OP_CMPXCHG8B && insn->operand_size == 2) {
-            insn->operand_size = 4;
+        if (insn->op == X86_OP_CMPXCHG8B) {
+            insn->operand_size = insn->operand_size == 8 ? 8 : 4;
+            insn->rm_size = (uint8_t)(2 * insn->operand_size);
+        } else {
+            insn->destination = X86_OPERAND_NONE;
         }
         return true;
     default:
@@ -496,6 +513,46 @@ static enum x86_decode_status decode_row(struct reader *reader, struct x86_insn 
     return status;
 }
 
+/* If the instruction moves a vector register from or to memory, says so; false if it is a form that raises #UD. */
+static bool set_vector_move(struct x86_insn *insn, uint8_t map, uint8_t prefix)
+{
+    const struct x86_vector_move *move = x86_table_find_vector_move(map, insn->opcode, prefix);
+    bool is_vex = insn->encoding == X86_ENCODING_VEX;
+    bool is_load_of_half;
+
+    if (move == NULL || !insn->has_memory) {
+        return true;
+    }
+    insn->op = (enum x86_op)move->op;
+    insn->destination = move->is_store ? X86_OPERAND_RM : X86_OPERAND_VECTOR;
+    insn->source = move->is_store ? X86_OPERAND_VECTOR : X86_OPERAND_RM;
+    if (move->size == X86_VECTOR_WHOLE) {
+        insn->rm_size = insn->vector_size;
+    } else if (move->size == X86_VECTOR_GENERAL) {
+        insn->rm_size = (insn->rex & X86_REX_W) != 0 ? 8 : 4;
+    } else {
+        insn->rm_size = move->size;
+    }
+    is_load_of_half = !move->is_store && (move->op == X86_OP_MOV_VECTOR_LOW || move->op == X86_OP_MOV_VECTOR_HIGH);
+    if (is_vex && insn->vector_source != 0 && !is_load_of_half) {
+        return false;
+    }
+    /* Of the moves of a part, MOVSS and MOVSD alone do not look at the length. */
+    return insn->vector_size == 16 || move->size == X86_VECTOR_WHOLE || (insn->opcode & 0xfe) == 0x10;
+}
+
+/* The legacy prefix that takes part in the opcode, as VEX.pp. */
+static uint8_t mandatory_prefix(const struct x86_insn *insn)
+{
+    if ((insn->prefixes & X86_PREFIX_REPNE) != 0) {
+        return 3;
+    }
+    if ((insn->prefixes & X86_PREFIX_REP) != 0) {
+        return 2;
+    }
+    return (insn->prefixes & X86_PREFIX_OPERAND_SIZE) != 0 ? 1 : 0;
+}
+
 /* 0F 38 and 0F 3A, behind the opcode. */
 static enum x86_decode_status decode_three_byte(struct reader *reader, struct x86_insn *insn)
 {
@@ -521,8 +578,10 @@ static enum x86_decode_status decode_three_byte(struct reader *reader, struct x8
         }
         insn->op = ops[insn->opcode - 0x80];
         insn->operand_size = insn->mode == X86_MODE_64 ? 8 : 4;
+        return X86_DECODE_OK;
     }
-    return X86_DECODE_OK;
+    insn->vector_size = 16;
+    return set_vector_move(insn, 2, mandatory_prefix(insn)) ? X86_DECODE_OK : X86_DECODE_INVALID;
 }
 
 /* Behind 0F. */
@@ -540,6 +599,10 @@ static enum x86_decode_status decode_0f(struct reader *reader, struct x86_insn *
     }
     insn->map = X86_MAP_0F;
     status = decode_row(reader, insn, &x86_table_0f[insn->opcode]);
+    if (status == X86_DECODE_OK && insn->op == X86_OP_OTHER) {
+        insn->vector_size = 16;
+        status = set_vector_move(insn, 1, mandatory_prefix(insn)) ? X86_DECODE_OK : X86_DECODE_INVALID;
+    }
     if (status == X86_DECODE_OK && insn->opcode == 0x0f) {
         insn->map = X86_MAP_3DNOW;
         insn->opcode = (uint8_t)insn->immediate;
@@ -599,6 +662,10 @@ static enum x86_decode_status read_vector_prefix(struct reader *reader, struct x
     last = payload_count == 1 ? payload[0] : payload[1];
     set_vector_rex(insn, payload_count == 1 ? payload[0] | 0x60 : payload[0]);
     insn->vector_prefix = last & 3;
+    if (insn->encoding == X86_ENCODING_VEX) {
+        insn->vector_size = (last & 0x04) != 0 ? 32 : 16;
+        insn->vector_source = (uint8_t)((~(unsigned)last >> 3) & (insn->mode == X86_MODE_64 ? 0xf : 7));
+    }
     if (payload_count == 1) {
         insn->vector_map = 1;
         return X86_DECODE_OK;
@@ -643,6 +710,10 @@ static enum x86_decode_status decode_vector(struct reader *reader, struct x86_in
         return X86_DECODE_OK;
     }
     status = read_modrm(reader, insn, false);
+    if (status == X86_DECODE_OK && insn->encoding == X86_ENCODING_VEX &&
+        !set_vector_move(insn, insn->vector_map, insn->vector_prefix)) {
+        return X86_DECODE_INVALID;
+    }
     return status == X86_DECODE_OK ? read_immediate(reader, insn, (uint8_t)immediate_size) : status;
 }
 

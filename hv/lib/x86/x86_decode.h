@@ -66,6 +66,21 @@ enum x86_op {
     X86_OP_BTS,
     X86_OP_BTR,
     X86_OP_BTC,
+    X86_OP_ROL, /* ROL to SAR likewise; SAL is SHL */
+    X86_OP_ROR,
+    X86_OP_RCL,
+    X86_OP_RCR,
+    X86_OP_SHL,
+    X86_OP_SHR,
+    X86_OP_SAR,
+    X86_OP_SHLD,
+    X86_OP_SHRD,
+    X86_OP_MUL,
+    X86_OP_IMUL, /* with X86_OPERAND_RM as the destination: the form whose result is in RDX:RAX */
+    X86_OP_DIV,
+    X86_OP_IDIV,
+    X86_OP_SETCC,
+    X86_OP_CMOVCC,
     X86_OP_MOV,
     X86_OP_MOVZX,
     X86_OP_MOVSX, /* and MOVSXD */
@@ -73,6 +88,12 @@ enum x86_op {
     X86_OP_XADD,
     X86_OP_CMPXCHG,
     X86_OP_CMPXCHG8B, /* and CMPXCHG16B */
+    X86_OP_PUSH,
+    X86_OP_POP,
+    X86_OP_MOV_VECTOR,         /* between memory and an XMM or YMM register; a load clears the rest of the register */
+    X86_OP_MOV_VECTOR_ALIGNED, /* the same with an operand that has to be aligned */
+    X86_OP_MOV_VECTOR_LOW,     /* bytes 0 to 7 of a register; a load leaves bytes 8 to 15 alone (VEX: takes vvvv's) */
+    X86_OP_MOV_VECTOR_HIGH,    /* bytes 8 to 15, likewise */
     X86_OP_MOVS,
     X86_OP_STOS,
     X86_OP_LODS,
@@ -168,6 +189,8 @@ enum x86_operand {
     X86_OPERAND_ACC, /* AL, AX, EAX or RAX */
     X86_OPERAND_IMM, /* x86_insn.immediate */
     X86_OPERAND_DX,  /* the port number in DX */
+    X86_OPERAND_CL,
+    X86_OPERAND_VECTOR, /* XMM or YMM register x86_insn.reg */
 };
 
 /** Bits of x86_insn.prefixes. Of REP and REPNE only the last one written is set. */
@@ -207,12 +230,14 @@ struct x86_insn {
     enum x86_encoding encoding;
     uint8_t vector_map;       /* map number inside the VEX, EVEX or XOP prefix */
     uint8_t vector_prefix;    /* its pp field: 0 none, 1 66, 2 F3, 3 F2 */
+    uint8_t vector_size;      /* bytes of a whole vector register: VEX 16 or 32, legacy 16; EVEX and XOP 0 */
+    uint8_t vector_source;    /* the register in VEX.vvvv */
     uint8_t prefixes;         /* X86_PREFIX_* */
     uint8_t rex;              /* X86_REX_* */
     uint8_t segment_override; /* X86_SEG_*, or X86_REG_NONE; ES, CS, SS and DS do not count in 64-bit mode */
     uint8_t operand_size;     /* bytes: 1, 2, 4 or 8; of MOVZX and MOVSX that of the destination */
     uint8_t address_size;     /* bytes: 2, 4 or 8 */
-    uint8_t rm_size;          /* bytes of the operand X86_OPERAND_RM; 0 if neither operand is that */
+    uint8_t rm_size;          /* bytes of the operand X86_OPERAND_RM, up to 32; 0 if neither operand is that */
     bool has_modrm;
     bool has_sib;
     bool has_memory;
@@ -235,7 +260,8 @@ struct x86_insn {
  * the result is X86_DECODE_OK; otherwise its content means nothing.
  *
  * An OK says that the length is right, not that the processor would execute the instruction: which prefixes and
- * operands an SSE, AVX or x87 instruction needs is not judged, nor which features the processor has. As on Intel
+ * operands an SSE, AVX or x87 instruction without an operation here needs is not judged, nor which features the
+ * processor has. As on Intel
  * processors, near branches in 64-bit mode have 32-bit distances whatever the operand-size prefix says.
  */
 MUST_CHECK enum x86_decode_status x86_decode(struct x86_insn *insn, const uint8_t *bytes, size_t byte_count,

@@ -1,442 +1,391 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Executes one decoded instruction: operands, results, flags, string repetitions, and the checks that segmentation
- * makes on the way to a linear address. Paging, devices and the delivery of exceptions are the caller's, behind
- * struct x86_memory_ops. Values pass between callbacks and registers in host byte order, which is the guest's.
+ * Executes one decoded instruction: reads operands, lets x86_alu.c compute, writes results, so that a fault on the way
+ * leaves nothing half done. Strings and vectors are x86_string.c's and x86_vector.c's. Paging, devices and the delivery
+ * of exceptions are the caller's, behind struct x86_memory_ops.
  */
 #include "hv/lib/x86/x86_execute.h"
 
 #include <stddef.h>
 
-#include "hv/lib/addr.h"
 #include "hv/lib/compiler.h"
+#include "hv/lib/x86/x86_alu.h"
+#include "hv/lib/x86/x86_run.h"
 
-/** One x86_execute() call. */
-struct run {
-    struct x86_cpu *cpu;
-    const struct x86_insn *insn;
-    const struct x86_memory_ops *ops;
-    void *context;
-    struct x86_fault *fault;
-    uint64_t linear; /* of the memory operand, once located */
-};
-
-static uint64_t size_mask(unsigned size)
+static void set_status_flags(const struct x86_run *run, uint64_t flags)
 {
-    return size >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * size)) - 1;
+    run->cpu->rflags = (run->cpu->rflags & ~X86_RFLAGS_STATUS) | flags;
 }
 
-static uint64_t sign_bit(unsigned size)
+/* Finds the memory operand of an instruction that reads before it writes, and asks beforehand about the write. */
+static enum x86_access_status locate_and_probe(struct x86_run *run, uint64_t extra)
 {
-    return (uint64_t)1 << (8 * size - 1);
-}
+    enum x86_access_status status = x86_locate(run, extra, true);
 
-static int64_t sign_extend(uint64_t value, unsigned size)
-{
-    unsigned shift = 64 - 8 * size;
-
-    return (int64_t)(value << shift) >> shift;
-}
-
-/* Merges a result into a register of which `size` bytes are written; 32-bit results clear the upper half. */
-static uint64_t merge_register(uint64_t old, uint64_t value, unsigned size)
-{
-    uint64_t mask = size == 4 ? UINT64_MAX : size_mask(size);
-
-    return (old & ~mask) | (value & size_mask(size));
-}
-
-/* Without REX the byte registers 4 to 7 are AH, CH, DH and BH. */
-static bool is_high_byte(const struct x86_insn *insn, unsigned reg, unsigned size)
-{
-    return size == 1 && reg >= 4 && reg < 8 && (insn->prefixes & X86_PREFIX_REX) == 0;
-}
-
-static uint64_t read_register(const struct run *run, unsigned reg, unsigned size)
-{
-    if (is_high_byte(run->insn, reg, size)) {
-        return (run->cpu->gpr[reg - 4] >> 8) & 0xff;
+    if (status == X86_ACCESS_OK && run->insn->has_memory) {
+        status = x86_probe(run, run->linear, run->insn->rm_size);
     }
-    return run->cpu->gpr[reg] & size_mask(size);
+    return status;
 }
 
-static void write_register(const struct run *run, unsigned reg, unsigned size, uint64_t value)
+/* Both operands. */
+static enum x86_access_status load_both(const struct x86_run *run, uint64_t *destination, uint64_t *source)
 {
-    uint64_t *gpr = run->cpu->gpr;
+    enum x86_access_status status = x86_load(run, run->insn->source, source);
 
-    if (is_high_byte(run->insn, reg, size)) {
-        gpr[reg - 4] = (gpr[reg - 4] & ~(uint64_t)0xff00) | ((value & 0xff) << 8);
-    } else {
-        gpr[reg] = merge_register(gpr[reg], value, size);
-    }
-}
-
-enum x86_mode x86_cpu_mode(const struct x86_cpu *cpu)
-{
-    uint32_t attributes = cpu->segments[X86_SEG_CS].attributes;
-
-    if ((cpu->efer & X86_EFER_LMA) != 0 && (attributes & X86_SEG_ATTR_L) != 0) {
-        return X86_MODE_64;
-    }
-    return (attributes & X86_SEG_ATTR_DB) != 0 ? X86_MODE_32 : X86_MODE_16;
-}
-
-void x86_advance_rip(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-    uint64_t mask = insn->mode == X86_MODE_64 ? UINT64_MAX : size_mask(4);
-
-    cpu->rip = (cpu->rip + insn->length) & mask;
-    cpu->rflags &= ~X86_RFLAGS_RF;
-}
-
-/* #SS for the stack segment, #GP for the others. */
-static bool raise_segment_fault(const struct x86_cpu *cpu, unsigned segment, struct x86_fault *fault)
-{
-    *fault = (struct x86_fault){
-        .vector = segment == X86_SEG_SS ? X86_VECTOR_SS : X86_VECTOR_GP,
-        .has_error_code = (cpu->cr0 & X86_CR0_PE) != 0, /* real mode pushes none */
-    };
-    return false;
-}
-
-static bool is_canonical(const struct x86_cpu *cpu, uint64_t address)
-{
-    return linear_is_canonical(address, cpu->cr4 & X86_CR4_LA57 ? LINEAR_BITS_5_LEVEL : LINEAR_BITS_4_LEVEL);
-}
-
-/* Whether segmentation outside 64-bit mode lets an access through. */
-static bool is_segment_access_allowed(const struct x86_cpu *cpu, const struct x86_segment *segment, uint64_t offset,
-                                      unsigned size, bool is_write)
-{
-    bool is_protected = (cpu->cr0 & X86_CR0_PE) != 0 && (cpu->rflags & X86_RFLAGS_VM) == 0;
-    uint32_t attributes = segment->attributes;
-    bool is_code = (attributes & X86_SEG_TYPE_CODE) != 0;
-    uint64_t last = offset + size - 1;
-
-    if (is_protected) {
-        /* The same bit makes data writable and code readable. */
-        bool has_right = is_code ? !is_write && (attributes & X86_SEG_TYPE_READABLE) != 0
-                                 : !is_write || (attributes & X86_SEG_TYPE_WRITABLE) != 0;
-
-        if ((attributes & X86_SEG_ATTR_UNUSABLE) != 0 || (attributes & X86_SEG_ATTR_P) == 0 || !has_right) {
-            return false;
-        }
-        if (!is_code && (attributes & X86_SEG_TYPE_EXPAND_DOWN) != 0) {
-            uint64_t top = (attributes & X86_SEG_ATTR_DB) != 0 ? UINT32_MAX : UINT16_MAX;
-
-            return offset > segment->limit && last <= top;
-        }
-    }
-    return last <= segment->limit;
-}
-
-bool x86_segment_linear(const struct x86_cpu *cpu, enum x86_mode mode, unsigned segment, uint64_t offset, unsigned size,
-                        bool is_write, uint64_t *linear, struct x86_fault *fault)
-{
-    const struct x86_segment *hidden = &cpu->segments[segment];
-
-    if (mode == X86_MODE_64) {
-        uint64_t first = offset + (segment >= X86_SEG_FS ? hidden->base : 0);
-        uint64_t last = first + size - 1;
-
-        if (!is_canonical(cpu, first) || !is_canonical(cpu, last) || last < first) {
-            return raise_segment_fault(cpu, segment, fault);
-        }
-        *linear = first;
-        return true;
-    }
-    offset &= size_mask(4);
-    if (!is_segment_access_allowed(cpu, hidden, offset, size, is_write)) {
-        return raise_segment_fault(cpu, segment, fault);
-    }
-    *linear = (hidden->base + offset) & size_mask(4);
-    return true;
-}
-
-/* Base + index * scale + displacement + `extra`, cut to the address size. */
-static uint64_t effective_offset(const struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t extra)
-{
-    const struct x86_memory_operand *memory = &insn->memory;
-    uint64_t offset = (uint64_t)memory->displacement + extra;
-
-    if (memory->is_rip_relative) {
-        offset += cpu->rip + insn->length;
-    }
-    if (memory->base != X86_REG_NONE) {
-        offset += cpu->gpr[memory->base];
-    }
-    if (memory->index != X86_REG_NONE) {
-        offset += cpu->gpr[memory->index] << memory->scale_shift;
-    }
-    return offset & size_mask(insn->address_size);
-}
-
-bool x86_linear_address(const struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, bool is_write,
-                        uint64_t *linear, struct x86_fault *fault)
-{
-    return x86_segment_linear(cpu, insn->mode, insn->memory.segment, effective_offset(cpu, insn, 0), size, is_write,
-                              linear, fault);
-}
-
-/* Whether the destination is written: not by CMP, TEST and BT. */
-static bool is_destination_written(enum x86_op op)
-{
-    return op != X86_OP_CMP && op != X86_OP_TEST && op != X86_OP_BT;
+    return status == X86_ACCESS_OK ? x86_load(run, run->insn->destination, destination) : status;
 }
 
 /*
  * How far from its operand a BT of a bit given by a register reaches into memory: that number is signed and not
  * cut to the operand size.
  */
-static uint64_t bit_string_displacement(const struct run *run)
+static uint64_t bit_string_displacement(const struct x86_run *run)
 {
     unsigned size = run->insn->operand_size;
-    int64_t bit = sign_extend(read_register(run, run->insn->reg, size), size);
+    int64_t bit = x86_sign_extend(x86_read_register(run, run->insn->reg, size), size);
     unsigned shift = size == 8 ? 6 : (size == 4 ? 5 : 4);
 
     return (uint64_t)(bit >> shift) * size;
 }
 
-/* Finds the linear address of the memory operand and asks beforehand whether it can be written. */
-static enum x86_access_status locate_memory(struct run *run)
+/* ADD to CMP, TEST, INC to NEG, BT to BTC, ROL to SAR. */
+static enum x86_access_status execute_arithmetic(struct x86_run *run)
 {
     const struct x86_insn *insn = run->insn;
-    bool is_written = insn->destination == X86_OPERAND_RM && is_destination_written(insn->op);
+    bool is_written = insn->op != X86_OP_CMP && insn->op != X86_OP_TEST && insn->op != X86_OP_BT;
     bool is_bit_string = insn->op >= X86_OP_BT && insn->op <= X86_OP_BTC && insn->source == X86_OPERAND_REG;
-    uint64_t offset = effective_offset(run->cpu, insn, is_bit_string ? bit_string_displacement(run) : 0);
-
-    if (!x86_segment_linear(run->cpu, insn->mode, insn->memory.segment, offset, insn->rm_size, is_written, &run->linear,
-                            run->fault)) {
-        return X86_ACCESS_FAULT;
-    }
-    if (is_written && insn->op != X86_OP_MOV && run->ops->probe_write != NULL) {
-        return run->ops->probe_write(run->context, run->linear, insn->rm_size, run->fault);
-    }
-    return X86_ACCESS_OK;
-}
-
-static enum x86_access_status load_operand(const struct run *run, enum x86_operand operand, uint64_t *value)
-{
-    const struct x86_insn *insn = run->insn;
-
-    *value = 0;
-    switch (operand) {
-    case X86_OPERAND_NONE:
-    case X86_OPERAND_DX: /* ports are execute_port()'s */
-        return X86_ACCESS_OK;
-    case X86_OPERAND_REG:
-        *value = read_register(run, insn->reg, insn->operand_size);
-        return X86_ACCESS_OK;
-    case X86_OPERAND_RM:
-        if (insn->has_memory) {
-            return run->ops->read(run->context, run->linear, insn->rm_size, value, run->fault);
-        }
-        *value = read_register(run, insn->rm, insn->rm_size);
-        return X86_ACCESS_OK;
-    case X86_OPERAND_ACC:
-        *value = read_register(run, X86_GPR_RAX, insn->operand_size);
-        return X86_ACCESS_OK;
-    case X86_OPERAND_IMM:
-        *value = (uint64_t)insn->immediate & size_mask(insn->operand_size);
-        return X86_ACCESS_OK;
-    }
-    UNREACHABLE();
-}
-
-/* To a general register or to memory; the other kinds are no destinations of what is executed here. */
-static enum x86_access_status store_operand(const struct run *run, enum x86_operand operand, uint64_t value)
-{
-    const struct x86_insn *insn = run->insn;
-
-    if (operand == X86_OPERAND_RM) {
-        if (insn->has_memory) {
-            return run->ops->write(run->context, run->linear, insn->rm_size, &value, run->fault);
-        }
-        write_register(run, insn->rm, insn->rm_size, value);
-    } else {
-        write_register(run, operand == X86_OPERAND_REG ? insn->reg : X86_GPR_RAX, insn->operand_size, value);
-    }
-    return X86_ACCESS_OK;
-}
-
-/* Sign, zero and parity of a result. */
-static uint64_t result_flags(uint64_t result, unsigned size)
-{
-    uint64_t flags = 0;
-
-    flags |= (result & size_mask(size)) == 0 ? X86_RFLAGS_ZF : 0;
-    flags |= (result & sign_bit(size)) != 0 ? X86_RFLAGS_SF : 0;
-    flags |= __builtin_parity((unsigned)(result & 0xff)) == 0 ? X86_RFLAGS_PF : 0;
-    return flags;
-}
-
-static uint64_t add(uint64_t a, uint64_t b, bool carry, unsigned size, uint64_t *flags)
-{
-    uint64_t result = (a + b + (carry ? 1 : 0)) & size_mask(size);
-
-    *flags = result_flags(result, size);
-    *flags |= (carry ? result <= a : result < a) ? X86_RFLAGS_CF : 0;
-    *flags |= ((a ^ result) & (b ^ result) & sign_bit(size)) != 0 ? X86_RFLAGS_OF : 0;
-    *flags |= (a ^ b ^ result) & X86_RFLAGS_AF;
-    return result;
-}
-
-static uint64_t subtract(uint64_t a, uint64_t b, bool borrow, unsigned size, uint64_t *flags)
-{
-    uint64_t result = (a - b - (borrow ? 1 : 0)) & size_mask(size);
-
-    *flags = result_flags(result, size);
-    *flags |= (borrow ? a <= b : a < b) ? X86_RFLAGS_CF : 0;
-    *flags |= ((a ^ b) & (a ^ result) & sign_bit(size)) != 0 ? X86_RFLAGS_OF : 0;
-    *flags |= (a ^ b ^ result) & X86_RFLAGS_AF;
-    return result;
-}
-
-static uint64_t logic(uint64_t result, unsigned size, uint64_t *flags)
-{
-    *flags = result_flags(result, size);
-    return result;
-}
-
-/* BT, BTS, BTR, BTC of bit `index` (taken modulo the size): only CF changes. */
-static uint64_t test_bit(enum x86_op op, uint64_t value, uint64_t index, unsigned size, uint64_t *flags)
-{
-    uint64_t bit = (uint64_t)1 << (index & (8 * size - 1));
-
-    *flags = (*flags & ~X86_RFLAGS_CF) | ((value & bit) != 0 ? X86_RFLAGS_CF : 0);
-    switch ((unsigned)op) {
-    case X86_OP_BTS:
-        return value | bit;
-    case X86_OP_BTR:
-        return value & ~bit;
-    case X86_OP_BTC:
-        return value ^ bit;
-    default:
-        return value;
-    }
-}
-
-/* The result of an arithmetic or logic operation. `flags`: all status flags, before and after. */
-static uint64_t compute(enum x86_op op, uint64_t a, uint64_t b, unsigned size, uint64_t *flags)
-{
-    bool carry = (*flags & X86_RFLAGS_CF) != 0;
-    uint64_t result;
-
-    switch ((unsigned)op) {
-    case X86_OP_ADD:
-        return add(a, b, false, size, flags);
-    case X86_OP_ADC:
-        return add(a, b, carry, size, flags);
-    case X86_OP_SUB:
-    case X86_OP_CMP:
-        return subtract(a, b, false, size, flags);
-    case X86_OP_SBB:
-        return subtract(a, b, carry, size, flags);
-    case X86_OP_OR:
-        return logic(a | b, size, flags);
-    case X86_OP_AND:
-    case X86_OP_TEST:
-        return logic(a & b, size, flags);
-    case X86_OP_XOR:
-        return logic(a ^ b, size, flags);
-    case X86_OP_NOT:
-        return ~a & size_mask(size);
-    case X86_OP_NEG:
-        return subtract(0, a, false, size, flags);
-    case X86_OP_INC:
-        result = add(a, 1, false, size, flags);
-        break;
-    case X86_OP_DEC:
-        result = subtract(a, 1, false, size, flags);
-        break;
-    default:
-        return test_bit(op, a, b, size, flags);
-    }
-    /* INC and DEC leave the carry alone. */
-    *flags = (*flags & ~X86_RFLAGS_CF) | (carry ? X86_RFLAGS_CF : 0);
-    return result;
-}
-
-static enum x86_access_status execute_arithmetic(const struct run *run)
-{
-    const struct x86_insn *insn = run->insn;
+    uint64_t extra = is_bit_string ? bit_string_displacement(run) : 0;
     uint64_t flags = run->cpu->rflags & X86_RFLAGS_STATUS;
     uint64_t a;
     uint64_t b;
-    uint64_t result;
-    enum x86_access_status status = load_operand(run, insn->source, &b);
+    enum x86_access_status status = is_written && insn->destination == X86_OPERAND_RM ? locate_and_probe(run, extra)
+                                                                                      : x86_locate(run, extra, false);
 
     if (status == X86_ACCESS_OK) {
-        status = load_operand(run, insn->destination, &a);
+        status = load_both(run, &a, &b);
     }
     if (status != X86_ACCESS_OK) {
         return status;
     }
-    result = compute(insn->op, a, b, insn->operand_size, &flags);
-    if (is_destination_written(insn->op)) {
-        status = store_operand(run, insn->destination, result);
+    a = x86_alu(insn->op, a, b, insn->operand_size, &flags);
+    if (is_written) {
+        status = x86_store(run, insn->destination, a);
     }
     if (status == X86_ACCESS_OK) {
-        run->cpu->rflags = (run->cpu->rflags & ~X86_RFLAGS_STATUS) | flags;
+        set_status_flags(run, flags);
     }
     return status;
 }
 
-static enum x86_access_status execute_move(const struct run *run)
+static enum x86_access_status execute_shift_double(struct x86_run *run)
 {
+    const struct x86_insn *insn = run->insn;
+    unsigned count = insn->immediate_size != 0 ? (uint8_t)insn->immediate : (uint8_t)run->cpu->gpr[X86_GPR_RCX];
+    uint64_t flags = run->cpu->rflags & X86_RFLAGS_STATUS;
+    uint64_t a;
+    uint64_t b;
+    enum x86_access_status status = locate_and_probe(run, 0);
+
+    if (status == X86_ACCESS_OK) {
+        status = load_both(run, &a, &b);
+    }
+    if (status != X86_ACCESS_OK) {
+        return status;
+    }
+    a = x86_alu_shift_double(insn->op == X86_OP_SHLD, a, b, count, insn->operand_size, &flags);
+    status = x86_store(run, X86_OPERAND_RM, a);
+    if (status == X86_ACCESS_OK) {
+        set_status_flags(run, flags);
+    }
+    return status;
+}
+
+/* The accumulator and its upper half: AH:AL, DX:AX, EDX:EAX or RDX:RAX. */
+static void read_double(const struct x86_run *run, uint64_t *high, uint64_t *low)
+{
+    unsigned size = run->insn->operand_size;
+    const uint64_t *gpr = run->cpu->gpr;
+
+    *low = gpr[X86_GPR_RAX] & x86_size_mask(size);
+    *high = size == 1 ? (gpr[X86_GPR_RAX] >> 8) & 0xff : gpr[X86_GPR_RDX] & x86_size_mask(size);
+}
+
+static void write_double(const struct x86_run *run, uint64_t high, uint64_t low)
+{
+    unsigned size = run->insn->operand_size;
+    uint64_t *gpr = run->cpu->gpr;
+
+    if (size == 1) {
+        gpr[X86_GPR_RAX] = x86_merge_register(gpr[X86_GPR_RAX], (high << 8) | low, 2);
+    } else {
+        gpr[X86_GPR_RAX] = x86_merge_register(gpr[X86_GPR_RAX], low, size);
+        gpr[X86_GPR_RDX] = x86_merge_register(gpr[X86_GPR_RDX], high, size);
+    }
+}
+
+/* MUL and the three forms of IMUL. */
+static enum x86_access_status execute_multiply(struct x86_run *run)
+{
+    const struct x86_insn *insn = run->insn;
+    bool is_wide = insn->destination == X86_OPERAND_RM;
+    enum x86_operand other = insn->immediate_size != 0 ? X86_OPERAND_IMM : is_wide ? X86_OPERAND_ACC : X86_OPERAND_REG;
+    uint64_t flags = 0;
+    uint64_t high;
+    uint64_t a;
+    uint64_t b;
+    enum x86_access_status status = x86_locate(run, 0, false);
+
+    if (status == X86_ACCESS_OK) {
+        status = x86_load(run, X86_OPERAND_RM, &a);
+    }
+    if (status == X86_ACCESS_OK) {
+        status = x86_load(run, other, &b);
+    }
+    if (status != X86_ACCESS_OK) {
+        return status;
+    }
+    a = x86_alu_multiply(insn->op == X86_OP_IMUL, a, b, insn->operand_size, &high, &flags);
+    set_status_flags(run, flags);
+    if (is_wide) {
+        write_double(run, high, a);
+        return X86_ACCESS_OK;
+    }
+    return x86_store(run, X86_OPERAND_REG, a);
+}
+
+static enum x86_access_status execute_divide(struct x86_run *run)
+{
+    const struct x86_insn *insn = run->insn;
+    uint64_t divisor;
+    uint64_t high;
+    uint64_t low;
+    enum x86_access_status status = x86_locate(run, 0, false);
+
+    if (status == X86_ACCESS_OK) {
+        status = x86_load(run, X86_OPERAND_RM, &divisor);
+    }
+    if (status != X86_ACCESS_OK) {
+        return status;
+    }
+    read_double(run, &high, &low);
+    if (!x86_alu_divide(insn->op == X86_OP_IDIV, divisor, insn->operand_size, &high, &low)) {
+        return x86_raise(run, X86_VECTOR_DE, false);
+    }
+    write_double(run, high, low);
+    return X86_ACCESS_OK;
+}
+
+/* Everything that reads one operand and writes another one. */
+static enum x86_access_status execute_move(struct x86_run *run)
+{
+    const struct x86_insn *insn = run->insn;
+    bool holds = x86_alu_condition(insn->opcode, run->cpu->rflags);
     uint64_t value;
-    enum x86_access_status status = load_operand(run, run->insn->source, &value);
+    enum x86_access_status status = x86_locate(run, 0, insn->destination == X86_OPERAND_RM);
 
+    if (status == X86_ACCESS_OK) {
+        status = x86_load(run, insn->source, &value);
+    }
     if (status != X86_ACCESS_OK) {
         return status;
     }
-    if (run->insn->op == X86_OP_MOVSX) {
-        value = (uint64_t)sign_extend(value, run->insn->rm_size);
+    switch ((unsigned)insn->op) {
+    case X86_OP_MOVSX:
+        value = (uint64_t)x86_sign_extend(value, insn->rm_size);
+        break;
+    case X86_OP_SETCC:
+        value = holds ? 1 : 0;
+        break;
+    case X86_OP_CMOVCC:
+        /* The operand is read, and the upper half of a 64-bit register cleared, whether the condition holds or not. */
+        value = holds ? value : x86_read_register(run, insn->reg, insn->operand_size);
+        break;
+    case X86_OP_MOV_FROM_SEG:
+        value = run->cpu->segments[insn->reg].selector;
+        break;
+    default:
+        break;
     }
-    return store_operand(run, run->insn->destination, value);
+    return x86_store(run, insn->destination, value);
 }
 
-static enum x86_access_status execute_exchange(const struct run *run)
+/* XCHG and XADD: the destination may be in memory and is written first, since that may fail. */
+static enum x86_access_status execute_exchange(struct x86_run *run)
 {
     const struct x86_insn *insn = run->insn;
-    uint64_t ours;
+    bool is_add = insn->op == X86_OP_XADD;
+    uint64_t flags = run->cpu->rflags & X86_RFLAGS_STATUS;
     uint64_t theirs;
-    enum x86_access_status status = load_operand(run, insn->source, &ours);
+    uint64_t ours;
+    enum x86_access_status status = locate_and_probe(run, 0);
 
     if (status == X86_ACCESS_OK) {
-        status = load_operand(run, insn->destination, &theirs);
+        status = load_both(run, &theirs, &ours);
+    }
+    if (status == X86_ACCESS_OK && is_add) {
+        ours = x86_alu(X86_OP_ADD, theirs, ours, insn->operand_size, &flags);
     }
     if (status == X86_ACCESS_OK) {
-        status = store_operand(run, insn->destination, ours);
+        status = x86_store(run, insn->destination, ours);
     }
     if (status != X86_ACCESS_OK) {
         return status;
     }
-    return store_operand(run, insn->source, theirs);
+    set_status_flags(run, flags);
+    if (is_add && !insn->has_memory && insn->reg == insn->rm) {
+        return X86_ACCESS_OK; /* the sum stays */
+    }
+    return x86_store(run, insn->source, theirs);
 }
 
-/* The instructions with up to two operands of which one may be in memory. */
-static enum x86_access_status execute_operands(struct run *run)
+static enum x86_access_status execute_compare_exchange(struct x86_run *run)
 {
     const struct x86_insn *insn = run->insn;
+    uint64_t flags = run->cpu->rflags & X86_RFLAGS_STATUS;
+    uint64_t accumulator = x86_read_register(run, X86_GPR_RAX, insn->operand_size);
+    uint64_t old;
+    uint64_t new;
+    bool is_equal;
+    enum x86_access_status status = locate_and_probe(run, 0);
 
-    if (insn->has_memory) {
-        enum x86_access_status status = locate_memory(run);
-
-        if (status != X86_ACCESS_OK) {
-            return status;
+    if (status == X86_ACCESS_OK) {
+        status = load_both(run, &old, &new);
+    }
+    if (status != X86_ACCESS_OK) {
+        return status;
+    }
+    (void)x86_alu(X86_OP_CMP, accumulator, old, insn->operand_size, &flags);
+    is_equal = accumulator == old;
+    if (is_equal || insn->has_memory) {
+        /* Memory is written in any case. */
+        status = x86_store(run, X86_OPERAND_RM, is_equal ? new : old);
+    }
+    if (status == X86_ACCESS_OK) {
+        set_status_flags(run, flags);
+        if (!is_equal) {
+            x86_write_register(run, X86_GPR_RAX, insn->operand_size, old);
         }
     }
-    if (insn->op == X86_OP_XCHG) {
-        return execute_exchange(run);
-    }
-    if (insn->op == X86_OP_MOV || insn->op == X86_OP_MOVZX || insn->op == X86_OP_MOVSX) {
-        return execute_move(run);
-    }
-    return execute_arithmetic(run);
+    return status;
 }
 
-static enum x86_access_status execute_port(const struct run *run)
+/* The value of two registers as CMPXCHG8B and CMPXCHG16B have it in memory. */
+static struct x86_vector join(const struct x86_run *run, unsigned high, unsigned low)
+{
+    const uint64_t *gpr = run->cpu->gpr;
+
+    if (run->insn->operand_size == 8) {
+        return (struct x86_vector){.qwords = {gpr[low], gpr[high]}};
+    }
+    return (struct x86_vector){.qwords = {(gpr[high] << 32) | (uint32_t)gpr[low]}};
+}
+
+static enum x86_access_status execute_compare_exchange_double(struct x86_run *run)
+{
+    const struct x86_insn *insn = run->insn;
+    struct x86_vector expected = join(run, X86_GPR_RDX, X86_GPR_RAX);
+    struct x86_vector new = join(run, X86_GPR_RCX, X86_GPR_RBX);
+    struct x86_vector old = {0};
+    bool is_equal;
+    enum x86_access_status status = x86_locate(run, 0, true);
+
+    if (status == X86_ACCESS_OK && insn->rm_size == 16 && run->linear % 16 != 0) {
+        return x86_raise(run, X86_VECTOR_GP, true);
+    }
+    if (status == X86_ACCESS_OK) {
+        status = x86_probe(run, run->linear, insn->rm_size);
+    }
+    if (status == X86_ACCESS_OK) {
+        status = run->ops->read(run->context, run->linear, insn->rm_size, old.qwords, run->fault);
+    }
+    is_equal = old.qwords[0] == expected.qwords[0] && old.qwords[1] == expected.qwords[1];
+    if (status == X86_ACCESS_OK) {
+        status =
+            run->ops->write(run->context, run->linear, insn->rm_size, is_equal ? new.qwords : old.qwords, run->fault);
+    }
+    if (status != X86_ACCESS_OK) {
+        return status;
+    }
+    run->cpu->rflags = (run->cpu->rflags & ~X86_RFLAGS_ZF) | (is_equal ? X86_RFLAGS_ZF : 0);
+    if (!is_equal) {
+        write_double(run, insn->operand_size == 8 ? old.qwords[1] : old.qwords[0] >> 32,
+                     old.qwords[0] & x86_size_mask(insn->operand_size));
+    }
+    return X86_ACCESS_OK;
+}
+
+/* Bytes of the stack pointer that count. */
+static unsigned stack_address_size(const struct x86_run *run)
+{
+    if (run->insn->mode == X86_MODE_64) {
+        return 8;
+    }
+    return (run->cpu->segments[X86_SEG_SS].attributes & X86_SEG_ATTR_DB) != 0 ? 4 : 2;
+}
+
+static bool locate_stack(const struct x86_run *run, uint64_t pointer, bool is_write, uint64_t *linear)
+{
+    return x86_segment_linear(run->cpu, run->insn->mode, X86_SEG_SS, pointer & x86_size_mask(stack_address_size(run)),
+                              run->insn->operand_size, is_write, linear, run->fault);
+}
+
+static enum x86_access_status execute_push(struct x86_run *run)
+{
+    const struct x86_insn *insn = run->insn;
+    uint64_t *pointer = &run->cpu->gpr[X86_GPR_RSP];
+    uint64_t top = *pointer - insn->operand_size;
+    uint64_t linear = 0;
+    uint64_t value;
+    enum x86_access_status status = x86_locate(run, 0, false);
+
+    if (status == X86_ACCESS_OK && !locate_stack(run, top, true, &linear)) {
+        return X86_ACCESS_FAULT;
+    }
+    if (status == X86_ACCESS_OK && insn->has_memory) {
+        status = x86_probe(run, linear, insn->operand_size);
+    }
+    if (status == X86_ACCESS_OK) {
+        status = x86_load(run, insn->source, &value);
+    }
+    if (status == X86_ACCESS_OK) {
+        status = run->ops->write(run->context, linear, insn->operand_size, &value, run->fault);
+    }
+    if (status == X86_ACCESS_OK) {
+        *pointer = x86_merge_register(*pointer, top, stack_address_size(run));
+    }
+    return status;
+}
+
+static enum x86_access_status execute_pop(struct x86_run *run)
+{
+    const struct x86_insn *insn = run->insn;
+    uint64_t *pointer = &run->cpu->gpr[X86_GPR_RSP];
+    uint64_t before = *pointer;
+    uint64_t linear = 0;
+    uint64_t value = 0;
+    enum x86_access_status status;
+
+    if (!locate_stack(run, before, false, &linear)) {
+        return X86_ACCESS_FAULT;
+    }
+    status = run->ops->read(run->context, linear, insn->operand_size, &value, run->fault);
+    if (status != X86_ACCESS_OK) {
+        return status;
+    }
+    /* A destination addressed by the stack pointer, or that is it, goes by the new one. */
+    *pointer = x86_merge_register(before, before + insn->operand_size, stack_address_size(run));
+    status = x86_locate(run, 0, true);
+    if (status == X86_ACCESS_OK) {
+        status = x86_store(run, insn->destination, value);
+    }
+    if (status != X86_ACCESS_OK) {
+        *pointer = before;
+    }
+    return status;
+}
+
+static enum x86_access_status execute_port(const struct x86_run *run)
 {
     const struct x86_insn *insn = run->insn;
     bool is_in = insn->op == X86_OP_IN;
@@ -446,198 +395,84 @@ static enum x86_access_status execute_port(const struct run *run)
     enum x86_access_status status;
 
     if (!is_in) {
-        value = (uint32_t)read_register(run, X86_GPR_RAX, insn->operand_size);
+        value = (uint32_t)x86_read_register(run, X86_GPR_RAX, insn->operand_size);
         return run->ops->port_out(run->context, port, insn->operand_size, value, run->fault);
     }
     status = run->ops->port_in(run->context, port, insn->operand_size, &value, run->fault);
     if (status == X86_ACCESS_OK) {
-        write_register(run, X86_GPR_RAX, insn->operand_size, value);
+        x86_write_register(run, X86_GPR_RAX, insn->operand_size, value);
     }
     return status;
 }
 
-/* The linear address of one element of a string: by RSI in DS or its override, by RDI in ES. */
-static enum x86_access_status locate_element(const struct run *run, unsigned reg, uint64_t *linear)
+static enum x86_access_status execute(struct x86_run *run, bool *is_complete)
 {
-    const struct x86_insn *insn = run->insn;
-    bool is_destination = reg == X86_GPR_RDI;
-    unsigned segment = insn->segment_override != X86_REG_NONE ? insn->segment_override : X86_SEG_DS;
-    uint64_t offset = run->cpu->gpr[reg] & size_mask(insn->address_size);
-    bool is_allowed = x86_segment_linear(run->cpu, insn->mode, is_destination ? X86_SEG_ES : segment, offset,
-                                         insn->operand_size, is_destination, linear, run->fault);
-
-    return is_allowed ? X86_ACCESS_OK : X86_ACCESS_FAULT;
-}
-
-static void step_register(const struct run *run, unsigned reg, uint64_t step)
-{
-    uint64_t *gpr = &run->cpu->gpr[reg];
-
-    *gpr = merge_register(*gpr, *gpr + step, run->insn->address_size);
-}
-
-static enum x86_access_status read_source(const struct run *run, uint64_t linear, uint64_t *value)
-{
-    const struct x86_insn *insn = run->insn;
-    enum x86_access_status status;
-    uint32_t port_value = 0;
-
-    *value = 0;
-    switch ((unsigned)insn->op) {
-    case X86_OP_INS:
-        status = run->ops->port_in(run->context, (uint16_t)run->cpu->gpr[X86_GPR_RDX], insn->operand_size, &port_value,
-                                   run->fault);
-        *value = port_value;
-        return status;
-    case X86_OP_STOS:
-        *value = read_register(run, X86_GPR_RAX, insn->operand_size);
-        return X86_ACCESS_OK;
+    switch ((unsigned)run->insn->op) {
+    case X86_OP_ADD ... X86_OP_SAR:
+        return execute_arithmetic(run);
+    case X86_OP_SHLD:
+    case X86_OP_SHRD:
+        return execute_shift_double(run);
+    case X86_OP_MUL:
+    case X86_OP_IMUL:
+        return execute_multiply(run);
+    case X86_OP_DIV:
+    case X86_OP_IDIV:
+        return execute_divide(run);
+    case X86_OP_MOV:
+    case X86_OP_MOVZX:
+    case X86_OP_MOVSX:
+    case X86_OP_SETCC:
+    case X86_OP_CMOVCC:
+    case X86_OP_MOV_FROM_SEG:
+        return execute_move(run);
+    case X86_OP_XCHG:
+    case X86_OP_XADD:
+        return execute_exchange(run);
+    case X86_OP_CMPXCHG:
+        return execute_compare_exchange(run);
+    case X86_OP_CMPXCHG8B:
+        return execute_compare_exchange_double(run);
+    case X86_OP_PUSH:
+        return execute_push(run);
+    case X86_OP_POP:
+        return execute_pop(run);
+    case X86_OP_MOV_VECTOR ... X86_OP_MOV_VECTOR_HIGH:
+        return x86_execute_vector(run);
+    case X86_OP_IN:
+    case X86_OP_OUT:
+        return execute_port(run);
+    case X86_OP_MOVS ... X86_OP_OUTS:
+        return x86_execute_string(run, is_complete);
     default:
-        return run->ops->read(run->context, linear, insn->operand_size, value, run->fault);
+        return X86_ACCESS_UNSUPPORTED;
     }
-}
-
-static enum x86_access_status write_destination(const struct run *run, uint64_t linear, uint64_t value)
-{
-    const struct x86_insn *insn = run->insn;
-
-    switch ((unsigned)insn->op) {
-    case X86_OP_OUTS:
-        return run->ops->port_out(run->context, (uint16_t)run->cpu->gpr[X86_GPR_RDX], insn->operand_size,
-                                  (uint32_t)value, run->fault);
-    case X86_OP_LODS:
-        write_register(run, X86_GPR_RAX, insn->operand_size, value);
-        return X86_ACCESS_OK;
-    default:
-        return run->ops->write(run->context, linear, insn->operand_size, &value, run->fault);
-    }
-}
-
-/* One iteration of a string instruction; registers change only if all of it succeeds. */
-static enum x86_access_status execute_iteration(const struct run *run)
-{
-    const struct x86_insn *insn = run->insn;
-    bool has_source = insn->op == X86_OP_MOVS || insn->op == X86_OP_LODS || insn->op == X86_OP_OUTS;
-    bool has_destination = insn->op == X86_OP_MOVS || insn->op == X86_OP_STOS || insn->op == X86_OP_INS;
-    uint64_t step = insn->operand_size;
-    uint64_t source = 0;
-    uint64_t destination = 0;
-    uint64_t value;
-    enum x86_access_status status = X86_ACCESS_OK;
-
-    if (has_source) {
-        status = locate_element(run, X86_GPR_RSI, &source);
-    }
-    if (status == X86_ACCESS_OK && has_destination) {
-        status = locate_element(run, X86_GPR_RDI, &destination);
-    }
-    if (status == X86_ACCESS_OK && has_destination && insn->op != X86_OP_STOS && run->ops->probe_write != NULL) {
-        status = run->ops->probe_write(run->context, destination, insn->operand_size, run->fault);
-    }
-    if (status == X86_ACCESS_OK) {
-        status = read_source(run, source, &value);
-    }
-    if (status == X86_ACCESS_OK) {
-        status = write_destination(run, destination, value);
-    }
-    if (status != X86_ACCESS_OK) {
-        return status;
-    }
-    if ((run->cpu->rflags & X86_RFLAGS_DF) != 0) {
-        step = 0 - step;
-    }
-    if (has_source) {
-        step_register(run, X86_GPR_RSI, step);
-    }
-    if (has_destination) {
-        step_register(run, X86_GPR_RDI, step);
-    }
-    return X86_ACCESS_OK;
-}
-
-static enum x86_execute_status finish(const struct run *run, enum x86_access_status status)
-{
-    switch (status) {
-    case X86_ACCESS_OK:
-        x86_advance_rip(run->cpu, run->insn);
-        return X86_EXECUTE_DONE;
-    case X86_ACCESS_FAULT:
-        return X86_EXECUTE_FAULT;
-    case X86_ACCESS_RETRY:
-        return X86_EXECUTE_AGAIN;
-    }
-    UNREACHABLE();
-}
-
-static enum x86_execute_status execute_string(const struct run *run)
-{
-    const struct x86_insn *insn = run->insn;
-    bool is_repeated = (insn->prefixes & (X86_PREFIX_REP | X86_PREFIX_REPNE)) != 0;
-
-    if (!is_repeated) {
-        return finish(run, execute_iteration(run));
-    }
-    for (unsigned iteration = 0; iteration <= X86_EXECUTE_ITERATION_LIMIT; iteration++) {
-        enum x86_access_status status;
-
-        if ((run->cpu->gpr[X86_GPR_RCX] & size_mask(insn->address_size)) == 0) {
-            return finish(run, X86_ACCESS_OK);
-        }
-        if (iteration == X86_EXECUTE_ITERATION_LIMIT) {
-            break;
-        }
-        status = execute_iteration(run);
-        if (status != X86_ACCESS_OK) {
-            return finish(run, status);
-        }
-        step_register(run, X86_GPR_RCX, UINT64_MAX);
-    }
-    return X86_EXECUTE_AGAIN;
 }
 
 enum x86_execute_status x86_execute(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_memory_ops *ops,
                                     void *context, struct x86_fault *fault)
 {
-    struct run run = {.cpu = cpu, .insn = insn, .ops = ops, .context = context, .fault = fault};
+    struct x86_run run = {.cpu = cpu, .insn = insn, .ops = ops, .context = context, .fault = fault};
     bool is_in = insn->op == X86_OP_IN || insn->op == X86_OP_INS;
     bool is_out = insn->op == X86_OP_OUT || insn->op == X86_OP_OUTS;
+    bool is_complete = true;
 
     if ((is_in && ops->port_in == NULL) || (is_out && ops->port_out == NULL)) {
         return X86_EXECUTE_UNSUPPORTED;
     }
-    switch ((unsigned)insn->op) {
-    case X86_OP_ADD:
-    case X86_OP_OR:
-    case X86_OP_ADC:
-    case X86_OP_SBB:
-    case X86_OP_AND:
-    case X86_OP_SUB:
-    case X86_OP_XOR:
-    case X86_OP_CMP:
-    case X86_OP_TEST:
-    case X86_OP_INC:
-    case X86_OP_DEC:
-    case X86_OP_NOT:
-    case X86_OP_NEG:
-    case X86_OP_BT:
-    case X86_OP_BTS:
-    case X86_OP_BTR:
-    case X86_OP_BTC:
-    case X86_OP_MOV:
-    case X86_OP_MOVZX:
-    case X86_OP_MOVSX:
-    case X86_OP_XCHG:
-        return finish(&run, execute_operands(&run));
-    case X86_OP_IN:
-    case X86_OP_OUT:
-        return finish(&run, execute_port(&run));
-    case X86_OP_MOVS:
-    case X86_OP_STOS:
-    case X86_OP_LODS:
-    case X86_OP_INS:
-    case X86_OP_OUTS:
-        return execute_string(&run);
-    default:
+    switch (execute(&run, &is_complete)) {
+    case X86_ACCESS_OK:
+        break;
+    case X86_ACCESS_FAULT:
+        return X86_EXECUTE_FAULT;
+    case X86_ACCESS_RETRY:
+        return X86_EXECUTE_AGAIN;
+    case X86_ACCESS_UNSUPPORTED:
         return X86_EXECUTE_UNSUPPORTED;
     }
+    if (!is_complete) {
+        return X86_EXECUTE_AGAIN;
+    }
+    x86_advance_rip(cpu, insn);
+    return X86_EXECUTE_DONE;
 }

@@ -45,15 +45,22 @@ struct x86_fault {
 /** Answer of a callback. */
 enum x86_access_status {
     X86_ACCESS_OK,
-    X86_ACCESS_FAULT, /* the callback has filled in the fault; nothing was read or written */
-    X86_ACCESS_RETRY, /* not now; nothing was read or written. The same instruction will be executed again */
+    X86_ACCESS_FAULT,       /* the callback has filled in the fault; nothing was read or written */
+    X86_ACCESS_RETRY,       /* not now; nothing was read or written. The same instruction will be executed again */
+    X86_ACCESS_UNSUPPORTED, /* of the vector callbacks: the caller cannot do this */
+};
+
+/** Up to 32 bytes of an XMM or YMM register. */
+struct x86_vector {
+    uint64_t qwords[4];
 };
 
 /**
- * How an instruction reaches memory and ports. Addresses are linear; sizes are 1, 2, 4 or 8 bytes (ports: 1, 2
- * or 4); `data` holds `size` bytes. An access may cross a page: then the callback checks both pages before it
- * touches one. Rights of ports (I/O permission map) were checked by the processor before it intercepted. Who
- * only executes MOV and the like may leave the port callbacks null: IN, OUT, INS, OUTS are then unsupported.
+ * How an instruction reaches memory, ports and vector registers. Addresses are linear; sizes are 1, 2, 4 or 8 bytes,
+ * of vectors and CMPXCHG16B also 16 or 32 (ports: 1, 2 or 4); `data` holds `size` bytes. An access may cross a page:
+ * then the callback checks both pages before it touches one. Rights of ports (I/O permission map) were checked by the
+ * processor before it intercepted. Callbacks for ports and vectors may be null: their instructions are then
+ * unsupported.
  */
 struct x86_memory_ops {
     enum x86_access_status (*read)(void *context, uint64_t linear, unsigned size, void *data, struct x86_fault *fault);
@@ -68,6 +75,12 @@ struct x86_memory_ops {
                                       struct x86_fault *fault);
     enum x86_access_status (*port_out)(void *context, uint16_t port, unsigned size, uint32_t value,
                                        struct x86_fault *fault);
+    /*
+     * Vector register `index` (0 to 15): its low `size` bytes, 16 or 32. Written are only registers that were read in
+     * the same size just before, and as many bytes; the rest of a register stays as it is. Answers: OK, UNSUPPORTED.
+     */
+    enum x86_access_status (*read_vector)(void *context, unsigned index, unsigned size, struct x86_vector *value);
+    void (*write_vector)(void *context, unsigned index, unsigned size, const struct x86_vector *value);
 };
 
 /** Result of x86_execute(). */
@@ -106,10 +119,13 @@ void x86_advance_rip(struct x86_cpu *cpu, const struct x86_insn *insn);
 /**
  * Executes `insn`, which was decoded at cpu->rip in x86_cpu_mode(cpu).
  *
- * Supported: MOV (general registers, memory, immediates, moffs), MOVNTI, MOVZX, MOVSX, MOVSXD, XCHG, ADD to CMP,
- * TEST, INC, DEC, NOT, NEG, BT to BTC, IN, OUT, and MOVS, STOS, LODS, INS, OUTS with their repetitions. LOCK is
- * accepted, but the read and the write are two callbacks. Single-stepping, interrupt shadows and alignment
- * checks are the caller's.
+ * Supported: MOV (general registers, memory, immediates, moffs, from segment registers), MOVNTI, MOVZX, MOVSX, MOVSXD,
+ * CMOVcc, SETcc, XCHG, XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B, ADD to CMP, TEST, INC, DEC, NOT, NEG, MUL, IMUL, DIV,
+ * IDIV, shifts and rotations, BT to BTC, PUSH and POP of general registers, memory and immediates, IN, OUT, and MOVS,
+ * STOS, LODS, CMPS, SCAS, INS, OUTS with their repetitions; between memory and XMM or YMM registers MOVUPS, MOVAPS,
+ * MOVDQU, MOVDQA and their kin, MOVSS, MOVSD, MOVD, MOVQ, MOVLPS, MOVHPS, the streaming moves, and the VEX forms of all
+ * these. LOCK is accepted, but the read and the write are two callbacks. Single-stepping, interrupt shadows, alignment
+ * checks by RFLAGS.AC, and what XCR0 has switched off are the caller's.
  *
  * When a callback answers X86_ACCESS_RETRY the result is X86_EXECUTE_AGAIN. If that is the write of an
  * instruction that has read before, the read is done again later.

@@ -36,6 +36,7 @@ enum {
     ACC = X86_OPERAND_ACC,
     IMM = X86_OPERAND_IMM,
     DX = X86_OPERAND_DX,
+    CL = X86_OPERAND_CL,
 };
 
 const struct x86_opcode x86_table_one_byte[256] = {
@@ -102,15 +103,16 @@ const struct x86_opcode x86_table_one_byte[256] = {
     [0x3f] = {NOT64, X86_OP_OTHER, NONE, NONE, 0},
     [0x40 ... 0x47] = {NOT64 | OPREG, X86_OP_INC, RM, NONE, 0},
     [0x48 ... 0x4f] = {NOT64 | OPREG, X86_OP_DEC, RM, NONE, 0},
-    [0x50 ... 0x5f] = {OPREG | STACK, X86_OP_OTHER, NONE, NONE, 0}, /* PUSH, POP */
+    [0x50 ... 0x57] = {OPREG | STACK, X86_OP_PUSH, NONE, RM, 0},
+    [0x58 ... 0x5f] = {OPREG | STACK, X86_OP_POP, RM, NONE, 0},
     [0x60 ... 0x61] = {NOT64, X86_OP_OTHER, NONE, NONE, 0},
     [0x62] = {MODRM | NOT64 | MEMONLY, X86_OP_OTHER, NONE, NONE, 0}, /* BOUND; EVEX is taken before */
     [0x63] = {MODRM, X86_OP_MOVSX, REG, RM, 4},                      /* MOVSXD; outside 64-bit mode ARPL */
     [0x64 ... 0x67] = {INVALID, X86_OP_OTHER, NONE, NONE, 0},        /* prefixes */
-    [0x68] = {IMMZ | STACK, X86_OP_OTHER, NONE, NONE, 0},
-    [0x69] = {MODRM | IMMZ, X86_OP_OTHER, NONE, NONE, 0},
-    [0x6a] = {IMM8 | STACK, X86_OP_OTHER, NONE, NONE, 0},
-    [0x6b] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
+    [0x68] = {IMMZ | STACK, X86_OP_PUSH, NONE, IMM, 0},
+    [0x69] = {MODRM | IMMZ, X86_OP_IMUL, REG, RM, 0},
+    [0x6a] = {IMM8 | STACK, X86_OP_PUSH, NONE, IMM, 0},
+    [0x6b] = {MODRM | IMM8, X86_OP_IMUL, REG, RM, 0},
     [0x6c] = {BYTE, X86_OP_INS, NONE, NONE, 0},
     [0x6d] = {0, X86_OP_INS, NONE, NONE, 0},
     [0x6e] = {BYTE, X86_OP_OUTS, NONE, NONE, 0},
@@ -128,11 +130,11 @@ const struct x86_opcode x86_table_one_byte[256] = {
     [0x89] = {MODRM, X86_OP_MOV, RM, REG, 0},
     [0x8a] = {MODRM | BYTE, X86_OP_MOV, REG, RM, 0},
     [0x8b] = {MODRM, X86_OP_MOV, REG, RM, 0},
-    [0x8c] = {MODRM | GROUP, X86_OP_MOV_FROM_SEG, NONE, NONE, 0},
+    [0x8c] = {MODRM | GROUP, X86_OP_MOV_FROM_SEG, RM, NONE, 0},
     [0x8d] = {MODRM | MEMONLY, X86_OP_OTHER, NONE, NONE, 0}, /* LEA */
     [0x8e] = {MODRM | GROUP, X86_OP_MOV_TO_SEG, NONE, NONE, 0},
-    [0x8f] = {MODRM | GROUP | STACK, X86_OP_OTHER, NONE, NONE, 0}, /* POP; XOP is taken before */
-    [0x90 ... 0x97] = {OPREG, X86_OP_XCHG, RM, ACC, 0},            /* 0x90: also NOP and PAUSE */
+    [0x8f] = {MODRM | GROUP | STACK, X86_OP_OTHER, RM, NONE, 0}, /* POP; XOP is taken before */
+    [0x90 ... 0x97] = {OPREG, X86_OP_XCHG, RM, ACC, 0},          /* 0x90: also NOP and PAUSE */
     [0x98 ... 0x99] = {0, X86_OP_OTHER, NONE, NONE, 0},
     [0x9a] = {FAR | NOT64, X86_OP_OTHER, NONE, NONE, 0},
     [0x9b] = {0, X86_OP_OTHER, NONE, NONE, 0},
@@ -157,8 +159,8 @@ const struct x86_opcode x86_table_one_byte[256] = {
     [0xaf] = {0, X86_OP_SCAS, NONE, NONE, 0},
     [0xb0 ... 0xb7] = {OPREG | IMM8 | BYTE, X86_OP_MOV, RM, IMM, 0},
     [0xb8 ... 0xbf] = {OPREG | IMMV, X86_OP_MOV, RM, IMM, 0},
-    [0xc0] = {MODRM | IMM8 | BYTE, X86_OP_OTHER, NONE, NONE, 0}, /* shifts */
-    [0xc1] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
+    [0xc0] = {MODRM | GROUP | IMM8 | BYTE, X86_OP_OTHER, RM, IMM, 0},
+    [0xc1] = {MODRM | GROUP | IMM8, X86_OP_OTHER, RM, IMM, 0},
     [0xc2] = {IMM16 | BRANCH, X86_OP_OTHER, NONE, NONE, 0},
     [0xc3] = {BRANCH, X86_OP_OTHER, NONE, NONE, 0},
     [0xc4 ... 0xc5] = {MODRM | NOT64 | MEMONLY, X86_OP_OTHER, NONE, NONE, 0}, /* LES, LDS; VEX is taken before */
@@ -172,10 +174,10 @@ const struct x86_opcode x86_table_one_byte[256] = {
     [0xcd] = {IMM8, X86_OP_INT, NONE, NONE, 0},
     [0xce] = {NOT64, X86_OP_INTO, NONE, NONE, 0},
     [0xcf] = {0, X86_OP_IRET, NONE, NONE, 0},
-    [0xd0] = {MODRM | BYTE, X86_OP_OTHER, NONE, NONE, 0}, /* shifts */
-    [0xd1] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
-    [0xd2] = {MODRM | BYTE, X86_OP_OTHER, NONE, NONE, 0},
-    [0xd3] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
+    [0xd0] = {MODRM | GROUP | BYTE, X86_OP_OTHER, RM, IMM, 0}, /* an immediate of 1 that is not in the code */
+    [0xd1] = {MODRM | GROUP, X86_OP_OTHER, RM, IMM, 0},
+    [0xd2] = {MODRM | GROUP | BYTE, X86_OP_OTHER, RM, CL, 0},
+    [0xd3] = {MODRM | GROUP, X86_OP_OTHER, RM, CL, 0},
     [0xd4 ... 0xd5] = {IMM8 | NOT64, X86_OP_OTHER, NONE, NONE, 0},
     [0xd6] = {NOT64, X86_OP_OTHER, NONE, NONE, 0}, /* SALC */
     [0xd7] = {0, X86_OP_OTHER, NONE, NONE, 0},
@@ -239,7 +241,8 @@ const struct x86_opcode x86_table_0f[256] = {
     [0x36] = {INVALID, X86_OP_OTHER, NONE, NONE, 0},
     [0x37] = {0, X86_OP_OTHER, NONE, NONE, 0},
     [0x38 ... 0x3f] = {INVALID, X86_OP_OTHER, NONE, NONE, 0}, /* 38 and 3A: escapes, taken before */
-    [0x40 ... 0x6f] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
+    [0x40 ... 0x4f] = {MODRM, X86_OP_CMOVCC, REG, RM, 0},
+    [0x50 ... 0x6f] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
     [0x70] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
     [0x71 ... 0x73] = {MODRM | GROUP | IMM8, X86_OP_OTHER, NONE, NONE, 0},
     [0x74 ... 0x76] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
@@ -249,18 +252,20 @@ const struct x86_opcode x86_table_0f[256] = {
     [0x7a ... 0x7b] = {INVALID, X86_OP_OTHER, NONE, NONE, 0},
     [0x7c ... 0x7f] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
     [0x80 ... 0x8f] = {IMMZ | BRANCH, X86_OP_OTHER, NONE, NONE, 0},
-    [0x90 ... 0x9f] = {MODRM | BYTE, X86_OP_OTHER, NONE, NONE, 0}, /* SETcc */
+    [0x90 ... 0x9f] = {MODRM | BYTE, X86_OP_SETCC, RM, NONE, 0},
     [0xa0 ... 0xa1] = {STACK, X86_OP_OTHER, NONE, NONE, 0},
     [0xa2] = {0, X86_OP_CPUID, NONE, NONE, 0},
     [0xa3] = {MODRM, X86_OP_BT, RM, REG, 0},
-    [0xa4] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
-    [0xa5] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
+    [0xa4] = {MODRM | IMM8, X86_OP_SHLD, RM, REG, 0},
+    [0xa5] = {MODRM, X86_OP_SHLD, RM, REG, 0},
     [0xa6 ... 0xa7] = {INVALID, X86_OP_OTHER, NONE, NONE, 0},
     [0xa8 ... 0xa9] = {STACK, X86_OP_OTHER, NONE, NONE, 0},
     [0xaa] = {0, X86_OP_RSM, NONE, NONE, 0},
     [0xab] = {MODRM, X86_OP_BTS, RM, REG, 0},
-    [0xac] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
-    [0xad ... 0xaf] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
+    [0xac] = {MODRM | IMM8, X86_OP_SHRD, RM, REG, 0},
+    [0xad] = {MODRM, X86_OP_SHRD, RM, REG, 0},
+    [0xae] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
+    [0xaf] = {MODRM, X86_OP_IMUL, REG, RM, 0},
     [0xb0] = {MODRM | BYTE, X86_OP_CMPXCHG, RM, REG, 0},
     [0xb1] = {MODRM, X86_OP_CMPXCHG, RM, REG, 0},
     [0xb2] = {MODRM | MEMONLY, X86_OP_OTHER, NONE, NONE, 0}, /* LSS */
@@ -280,7 +285,7 @@ const struct x86_opcode x86_table_0f[256] = {
     [0xc2] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
     [0xc3] = {MODRM | MEMONLY, X86_OP_MOV, RM, REG, 0}, /* MOVNTI */
     [0xc4 ... 0xc6] = {MODRM | IMM8, X86_OP_OTHER, NONE, NONE, 0},
-    [0xc7] = {MODRM | GROUP, X86_OP_OTHER, NONE, NONE, 0},
+    [0xc7] = {MODRM | GROUP, X86_OP_OTHER, RM, NONE, 0},
     [0xc8 ... 0xcf] = {OPREG, X86_OP_OTHER, NONE, NONE, 0}, /* BSWAP */
     [0xd0 ... 0xfe] = {MODRM, X86_OP_OTHER, NONE, NONE, 0},
     [0xff] = {MODRM, X86_OP_UD, NONE, NONE, 0},
@@ -306,11 +311,28 @@ static const struct x86_group groups[] = {
      0x3d,
      0x3d, /* CS cannot be loaded */
      {X86_OP_MOV_TO_SEG, X86_OP_OTHER, X86_OP_MOV_TO_SEG, X86_OP_MOV_TO_SEG, X86_OP_MOV_TO_SEG, X86_OP_MOV_TO_SEG}},
-    {X86_MAP_ONE_BYTE, 0x8f, 1, 0x01, 0x01, {X86_OP_OTHER}},
+    {X86_MAP_ONE_BYTE, 0x8f, 1, 0x01, 0x01, {X86_OP_POP}},
+    {X86_MAP_ONE_BYTE,
+     0xc0,
+     2,
+     0xff,
+     0xff,
+     {X86_OP_ROL, X86_OP_ROR, X86_OP_RCL, X86_OP_RCR, X86_OP_SHL, X86_OP_SHR, X86_OP_SHL, X86_OP_SAR}},
+    {X86_MAP_ONE_BYTE,
+     0xd0,
+     4,
+     0xff,
+     0xff,
+     {X86_OP_ROL, X86_OP_ROR, X86_OP_RCL, X86_OP_RCR, X86_OP_SHL, X86_OP_SHR, X86_OP_SHL, X86_OP_SAR}},
     {X86_MAP_ONE_BYTE, 0xc6, 2, 0x01, 0x81, {X86_OP_MOV}}, /* 7 with a register: XABORT, XBEGIN */
-    {X86_MAP_ONE_BYTE, 0xf6, 2, 0xff, 0xff, {X86_OP_TEST, X86_OP_TEST, X86_OP_NOT, X86_OP_NEG}},
+    {X86_MAP_ONE_BYTE,
+     0xf6,
+     2,
+     0xff,
+     0xff,
+     {X86_OP_TEST, X86_OP_TEST, X86_OP_NOT, X86_OP_NEG, X86_OP_MUL, X86_OP_IMUL, X86_OP_DIV, X86_OP_IDIV}},
     {X86_MAP_ONE_BYTE, 0xfe, 1, 0x03, 0x03, {X86_OP_INC, X86_OP_DEC}},
-    {X86_MAP_ONE_BYTE, 0xff, 1, 0x7f, 0x57, {X86_OP_INC, X86_OP_DEC}},
+    {X86_MAP_ONE_BYTE, 0xff, 1, 0x7f, 0x57, {X86_OP_INC, X86_OP_DEC, [6] = X86_OP_PUSH}},
     {X86_MAP_0F, 0x00, 1, 0x3f, 0x3f, {X86_OP_SLDT, X86_OP_STR, X86_OP_LLDT, X86_OP_LTR}},
     {X86_MAP_0F,
      0x01,
@@ -355,6 +377,54 @@ static const uint16_t defined_0f3a[16] = {
     [0x0] = 0xff00, [0x1] = 0x00f0, [0x2] = 0x0007, [0x4] = 0x0017,
     [0x6] = 0x000f, [0xc] = 0xd000, [0xd] = 0x8000, [0xf] = 0x0001,
 };
+
+/* Bits of x86_vector_move.prefixes. */
+#define NO  0x1
+#define P66 0x2
+#define PF3 0x4
+#define PF2 0x8
+
+static const struct x86_vector_move vector_moves[] = {
+    {0x10, NO | P66, X86_OP_MOV_VECTOR, X86_VECTOR_WHOLE, false}, /* MOVUPS, MOVUPD */
+    {0x10, PF3, X86_OP_MOV_VECTOR, 4, false},                     /* MOVSS */
+    {0x10, PF2, X86_OP_MOV_VECTOR, 8, false},                     /* MOVSD */
+    {0x11, NO | P66, X86_OP_MOV_VECTOR, X86_VECTOR_WHOLE, true},
+    {0x11, PF3, X86_OP_MOV_VECTOR, 4, true},
+    {0x11, PF2, X86_OP_MOV_VECTOR, 8, true},
+    {0x12, NO | P66, X86_OP_MOV_VECTOR_LOW, 8, false}, /* MOVLPS, MOVLPD */
+    {0x13, NO | P66, X86_OP_MOV_VECTOR_LOW, 8, true},
+    {0x16, NO | P66, X86_OP_MOV_VECTOR_HIGH, 8, false}, /* MOVHPS, MOVHPD */
+    {0x17, NO | P66, X86_OP_MOV_VECTOR_HIGH, 8, true},
+    {0x28, NO | P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, false}, /* MOVAPS, MOVAPD */
+    {0x29, NO | P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, true},
+    {0x2b, NO | P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, true}, /* MOVNTPS, MOVNTPD */
+    {0x6e, P66, X86_OP_MOV_VECTOR, X86_VECTOR_GENERAL, false},           /* MOVD, MOVQ */
+    {0x6f, P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, false},     /* MOVDQA */
+    {0x6f, PF3, X86_OP_MOV_VECTOR, X86_VECTOR_WHOLE, false},             /* MOVDQU */
+    {0x7e, P66, X86_OP_MOV_VECTOR, X86_VECTOR_GENERAL, true},
+    {0x7e, PF3, X86_OP_MOV_VECTOR, 8, false}, /* MOVQ */
+    {0x7f, P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, true},
+    {0x7f, PF3, X86_OP_MOV_VECTOR, X86_VECTOR_WHOLE, true},
+    {0xd6, P66, X86_OP_MOV_VECTOR, 8, true},                        /* MOVQ */
+    {0xe7, P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, true}, /* MOVNTDQ */
+    {0xf0, PF2, X86_OP_MOV_VECTOR, X86_VECTOR_WHOLE, false},        /* LDDQU */
+};
+
+/* The only one of the map 0F 38: MOVNTDQA. */
+static const struct x86_vector_move streaming_load = {0x2a, P66, X86_OP_MOV_VECTOR_ALIGNED, X86_VECTOR_WHOLE, false};
+
+const struct x86_vector_move *x86_table_find_vector_move(uint8_t map, uint8_t opcode, uint8_t prefix)
+{
+    if (map == 2) {
+        return opcode == streaming_load.opcode && streaming_load.prefixes == 1u << prefix ? &streaming_load : NULL;
+    }
+    for (size_t index = 0; map == 1 && index < ARRAY_SIZE(vector_moves); index++) {
+        if (vector_moves[index].opcode == opcode && ((vector_moves[index].prefixes >> prefix) & 1) != 0) {
+            return &vector_moves[index];
+        }
+    }
+    return NULL;
+}
 
 const struct x86_group *x86_table_find_group(uint8_t map, uint8_t opcode)
 {

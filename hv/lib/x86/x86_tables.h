@@ -45,6 +45,19 @@ struct x86_group {
     uint8_t op[8];          /* enum x86_op by ModRM.reg; with a register see also x86_table_0f01() */
 };
 
+/** One way to move a vector register from or to memory: legacy in the map 0F, or VEX in map 1. */
+struct x86_vector_move {
+    uint8_t opcode;
+    uint8_t prefixes; /* bit n: with VEX.pp n or the legacy prefix that stands for it */
+    uint8_t op;       /* enum x86_op */
+    uint8_t size;     /* bytes in memory; X86_VECTOR_WHOLE, X86_VECTOR_GENERAL */
+    bool is_store;
+};
+
+/** In place of a size: the vector's; 8 with W, else 4. */
+#define X86_VECTOR_WHOLE   0
+#define X86_VECTOR_GENERAL 1
+
 extern const struct x86_opcode x86_table_one_byte[256];
 extern const struct x86_opcode x86_table_0f[256];
 
@@ -53,6 +66,9 @@ const struct x86_group *x86_table_find_group(uint8_t map, uint8_t opcode);
 
 /** The operation (enum x86_op) of 0F 01 with a register form `modrm` (0xc0 to 0xff). */
 uint8_t x86_table_0f01(uint8_t modrm);
+
+/** The vector move of a map (1: 0F, 2: 0F 38), or a null pointer. `prefix`: as VEX.pp. */
+const struct x86_vector_move *x86_table_find_vector_move(uint8_t map, uint8_t opcode, uint8_t prefix);
 
 /** Whether an opcode is defined in the map 0F 38 (all of which have ModRM and no immediate). */
 bool x86_table_0f38_is_defined(uint8_t opcode);
