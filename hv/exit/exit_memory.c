@@ -104,7 +104,15 @@ static enum x86_execute_status emulate(struct vp *vp, const struct x86_memory_op
     struct x86_fault fault = {0};
     enum x86_execute_status status;
 
-    if (x86_decode(&insn, bytes, count, insn_mode(vp)) != X86_DECODE_OK) {
+    switch (x86_decode(&insn, bytes, count, insn_mode(vp))) {
+    case X86_DECODE_OK:
+        break;
+    case X86_DECODE_TRUNCATED:
+        return X86_EXECUTE_AGAIN; /* it runs into a page that has gone: the guest finds out */
+    case X86_DECODE_TOO_LONG:
+        vp_inject_gp(vp);
+        return X86_EXECUTE_FAULT;
+    case X86_DECODE_INVALID:
         return X86_EXECUTE_UNSUPPORTED;
     }
     vp_get_x86_cpu(vp, &cpu);
@@ -167,7 +175,10 @@ static const struct x86_memory_ops doorbell_ops = {
     .write = doorbell_write,
 };
 
-/* True when the write was one that a doorbell port waits for: it is complete, and the root has been told. */
+/*
+ * True when the write was one that a doorbell port waits for: it is complete, and the root has been told. Or when it
+ * faults by now.
+ */
 static bool ring_doorbell(struct vp *vp, const struct exit_memory *access)
 {
     struct doorbell_access doorbell = {.vp = vp, .address = access->gpa};
@@ -175,8 +186,7 @@ static bool ring_doorbell(struct vp *vp, const struct exit_memory *access)
     if (!access->is_write || !connection_has_doorbell(vp->partition, access->gpa)) {
         return false;
     }
-    (void)!emulate(vp, &doorbell_ops, &doorbell);
-    return doorbell.rang;
+    return emulate(vp, &doorbell_ops, &doorbell) == X86_EXECUTE_FAULT || doorbell.rang;
 }
 
 /* True when the tables allow the access by now. */

@@ -189,6 +189,42 @@ static void test_an_intercept_waits_for_its_answer(void **state)
     assert_int_equal(vp0->exit_count, 2);
 }
 
+/* What the guest's instruction at RIP does to the local APIC's page, at its version register; the event it gets. */
+static uint64_t touch_apic(uint64_t code_page, uint64_t rip, const char *code, size_t size)
+{
+    static uint64_t version_gpa = 0xfee00030;
+    uint32_t events = sim_event_count(vp0);
+
+    memcpy((uint8_t *)mem_from_spa(spa(code_page << PAGE_SHIFT)) + (rip & PAGE_MASK), code, size);
+    vp0->regs.rip = rip;
+    vp0->regs.gpr[VP_RBX] = version_gpa;
+    vp0->regs.gpr[VP_RAX] = 0x1234;
+    sim_script_add(vp0, sim_exit_read, &version_gpa);
+    assert_dispatch(vp0, 0, READY, HV_VP_DISPATCH_EVENT_NONE);
+    return sim_event_count(vp0) == events ? 0 : sim_last_event(vp0);
+}
+
+static void test_the_apic_page_is_emulated(void **state)
+{
+    static const char too_long[] = "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66";
+    uint64_t page = sim_page();
+
+    (void)state;
+    sim_map(child, 0x10, page, 1);
+    assert_int_equal(touch_apic(page, 0x10000, "\x8b\x03", 2), 0); /* mov eax, [rbx] */
+    assert_int_equal(vp0->regs.gpr[VP_RAX], apic_read(vp0, 0x30));
+    assert_int_equal(vp0->regs.rip, 0x10002);
+    /* Changed since: no instruction any more, too long a one, one that runs into a page that is not there. */
+    assert_int_equal(touch_apic(page, 0x10000, "\x06\x90", 2),
+                     hv_pending_interruption(HV_X64_PENDING_EXCEPTION, X86_VECTOR_UD));
+    assert_int_equal(touch_apic(page, 0x10000, too_long, 15) & UINT32_MAX,
+                     hv_pending_interruption(HV_X64_PENDING_EXCEPTION, X86_VECTOR_GP) |
+                         HV_PENDING_INTERRUPTION_DELIVER_ERROR_CODE);
+    assert_int_equal(touch_apic(page, 0x10ffe, "\x48\x8b", 2), 0);
+    assert_int_equal(vp0->regs.rip, 0x10ffe);
+    assert_int_equal(vp0->regs.gpr[VP_RAX], 0x1234);
+}
+
 static void test_memory_intercepts_say_hole_or_no_access(void **state)
 {
     uint64_t input[4] = {child, 6, HV_MAP_GPA_NO_ACCESS, 0};
@@ -642,6 +678,7 @@ int main(void)
         TEST(test_dispatch_statuses),
         TEST(test_an_interrupt_ends_a_dispatch),
         TEST(test_an_intercept_waits_for_its_answer),
+        TEST(test_the_apic_page_is_emulated),
         TEST(test_memory_intercepts_say_hole_or_no_access),
         TEST(test_halt_blocks_and_an_interrupt_signals_once),
         TEST(test_the_signal_goes_to_the_root_vp_that_dispatched),
