@@ -12,6 +12,7 @@
 #include "hv/abi/hv_intercept.h"
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_register.h"
+#include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/worker/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "tests/unit/fake_host.h"
@@ -582,7 +583,15 @@ static void test_mmio_fetches_instruction(void **state)
     };
     assert_int_equal(handle(), WORKER_RESUME);
     assert_int_equal(get_register(HvX64RegisterRip), CODE_GPA + 0x1000);
-    /* The instruction's own page is gone meanwhile: a page fault for the fetch, the guest finds out. */
+    /* The next page absent, and the instruction not at its end: a page fault for the fetch of that page. */
+    memory_message(NOWHERE_GPA, READ_ACCESS, "", 0)->header.rip = CODE_GPA + 0xFFE;
+    set_register(HvX64RegisterRip, CODE_GPA + 0xFFE);
+    memcpy(host->ram + CODE_GPA + 0xFFE, "\x48\x8B", 2);
+    assert_int_equal(handle(), WORKER_RESUME);
+    assert_int_equal(get_register(HvX64RegisterRip), CODE_GPA + 0xFFE);
+    assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.low_part, 1 | (1u << 8) | (14u << 16));
+    assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.high_part, CODE_GPA + 0x1000);
+    /* The instruction's own page is gone meanwhile: likewise, the guest finds out. */
     host->translations[0].gva_page = CODE_GPA >> 12;
     memory_message(NOWHERE_GPA, READ_ACCESS, "", 0);
     assert_int_equal(handle(), WORKER_RESUME);
@@ -641,11 +650,33 @@ static void test_mmio_crosses_boundaries(void **state)
     assert_int_equal(get_register(HvX64RegisterRax), 0xFFFFFF00);
 }
 
+/* movups between an XMM register and a device, in two halves. */
+static void test_mmio_vector(void **state)
+{
+    (void)state;
+    memory_message(NOWHERE_GPA, READ_ACCESS, "\x0F\x10\x0B", 3);
+    set_register(HvX64RegisterRbx, NOWHERE_GPA);
+    set_register(HvX64RegisterCr4, X86_CR4_OSFXSR);
+    set_register(HvX64RegisterXmm1, 0x1111);
+    assert_int_equal(handle(), WORKER_RESUME);
+    assert_int_equal(counters().unhandled_mmio_accesses, 2);
+    assert_int_equal(fake_host_register(host, 0, HvX64RegisterXmm1).reg128.low_part, UINT64_MAX);
+    assert_int_equal(fake_host_register(host, 0, HvX64RegisterXmm1).reg128.high_part, UINT64_MAX);
+    /* movups [rbx], xmm1, half of it in RAM. */
+    memory_message(RAM_BYTES, WRITE_ACCESS, "\x0F\x11\x0B", 3);
+    set_register(HvX64RegisterRbx, RAM_BYTES - 8);
+    set_register(HvX64RegisterCr4, X86_CR4_OSFXSR);
+    set_register(HvX64RegisterXmm1, 0x1111);
+    assert_int_equal(handle(), WORKER_RESUME);
+    assert_memory_equal(host->ram + RAM_BYTES - 8, "\x11\x11\0\0\0\0\0\0", 8);
+    assert_int_equal(get_register(HvX64RegisterRip), CODE_GPA + 3);
+}
+
 static void test_mmio_not_emulatable(void **state)
 {
     (void)state;
-    /* movaps xmm0, [rbx] */
-    memory_message(NOWHERE_GPA, READ_ACCESS, "\x0F\x28\x03", 3);
+    /* pxor xmm0, [rbx] */
+    memory_message(NOWHERE_GPA, READ_ACCESS, "\x66\x0F\xEF\x03", 4);
     set_register(HvX64RegisterRbx, NOWHERE_GPA);
     assert_int_equal(handle(), WORKER_ENDED);
     assert_int_equal(host->end_reason, HOST_VM_EMULATION_FAILED);
@@ -690,6 +721,10 @@ static void test_undecodable(void **state)
     memory_message(NOWHERE_GPA, READ_ACCESS, "\x06\x90", 2);
     assert_int_equal(handle(), WORKER_RESUME);
     assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.low_part, 1 | (6u << 16));
+    /* More than 15 bytes: a general protection fault. */
+    memory_message(NOWHERE_GPA, READ_ACCESS, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66", 15);
+    assert_int_equal(handle(), WORKER_RESUME);
+    assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.low_part, 1 | (1u << 8) | (13u << 16));
 }
 
 static void test_translation_failures(void **state)
@@ -914,6 +949,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mmio_fetches_instruction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mmio_unmapped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mmio_crosses_boundaries, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mmio_vector, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mmio_not_emulatable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_outside_ram, setup, teardown),
         cmocka_unit_test_setup_teardown(test_access_during_delivery, setup, teardown),

@@ -33,8 +33,15 @@
 #define REGISTER_CR4      26u
 #define REGISTER_EFER     27u
 
-/* Registers that are written back: the general ones, RIP, RFLAGS, the interrupt state and an event. */
-#define CHANGES_MAX 20u
+/* Registers that are written back: the general ones, RIP, RFLAGS, a vector register, the interrupt state and an event.
+ */
+#define CHANGES_MAX 21u
+
+/* An XMM register; YMM registers have no names in the ABI. */
+#define VECTOR_BYTES 16u
+
+/* Devices are accessed in at most this many bytes at a time. */
+#define DEVICE_BYTES_MAX 8u
 
 static const uint32_t register_names[REGISTER_COUNT] = {
     HvX64RegisterRax, HvX64RegisterRcx, HvX64RegisterRdx, HvX64RegisterRbx,  HvX64RegisterRsp, HvX64RegisterRbp,
@@ -51,23 +58,24 @@ struct known_page {
     uint64_t gpa_page;
 };
 
+/* Registers to be written back. */
+struct changes {
+    uint32_t count;
+    uint32_t names[CHANGES_MAX];
+    union hv_register_value values[CHANGES_MAX];
+};
+
 /* One instruction on its way. */
 struct emulation {
     struct vm *vm;
     uint32_t vp_index;
     struct x86_cpu cpu;
     struct known_page known_pages[2]; /* for reads, for writes */
-    bool is_stalled;                  /* a device wants the access later */
-    bool has_failed;                  /* something happened that is no fault of the guest */
+    struct changes changes;
+    bool is_stalled; /* a device wants the access later */
+    bool has_failed; /* something happened that is no fault of the guest */
     const char *failed_what;
     hv_status_t failed_status;
-};
-
-/* Registers to be written back. */
-struct changes {
-    uint32_t count;
-    uint32_t names[CHANGES_MAX];
-    union hv_register_value values[CHANGES_MAX];
 };
 
 enum worker_outcome emulate_host_failed(struct vm *vm, uint32_t vp_index, const char *what, hv_status_t status)
@@ -287,46 +295,42 @@ static enum x86_access_status split(struct emulation *emulation, uint64_t linear
     return status;
 }
 
-/* Devices are accessed in the instruction's size, or in bytes if a page boundary has cut it. */
-static bool is_natural_size(uint32_t bytes)
+/* Devices are accessed in the instruction's size, vectors in halves or quarters, and in bytes what a page has cut. */
+static uint32_t device_piece(uint32_t bytes)
 {
-    return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+    bool is_natural = bytes == 1 || bytes == 2 || bytes == 4;
+
+    return is_natural ? bytes : bytes % DEVICE_BYTES_MAX == 0 ? DEVICE_BYTES_MAX : 1;
 }
 
 static void read_gpa(struct emulation *emulation, uint64_t gpa, uint8_t *data, uint32_t bytes)
 {
     struct vm *vm = emulation->vm;
+    uint32_t piece = device_piece(bytes);
 
     if (guest_memory_read(vm->host, gpa, data, bytes)) {
         return;
     }
-    if (is_natural_size(bytes)) {
-        uint64_t value = mmio_read(&vm->mmio, gpa, bytes);
+    for (uint32_t at = 0; at < bytes; at += piece) {
+        uint64_t value = mmio_read(&vm->mmio, gpa + at, piece);
 
-        memcpy(data, &value, bytes);
-        return;
-    }
-    for (uint32_t i = 0; i < bytes; i++) {
-        data[i] = (uint8_t)mmio_read(&vm->mmio, gpa + i, 1);
+        memcpy(data + at, &value, piece);
     }
 }
 
 static void write_gpa(struct emulation *emulation, uint64_t gpa, const uint8_t *data, uint32_t bytes)
 {
     struct vm *vm = emulation->vm;
+    uint32_t piece = device_piece(bytes);
 
     if (guest_memory_write(vm->host, gpa, data, bytes)) {
         return;
     }
-    if (is_natural_size(bytes)) {
+    for (uint32_t at = 0; at < bytes; at += piece) {
         uint64_t value = 0;
 
-        memcpy(&value, data, bytes);
-        mmio_write(&vm->mmio, gpa, bytes, value);
-        return;
-    }
-    for (uint32_t i = 0; i < bytes; i++) {
-        mmio_write(&vm->mmio, gpa + i, 1, data[i]);
+        memcpy(&value, data + at, piece);
+        mmio_write(&vm->mmio, gpa + at, piece, value);
     }
 }
 
@@ -398,68 +402,108 @@ static enum x86_access_status port_out(void *context, uint16_t port, unsigned si
     return X86_ACCESS_OK;
 }
 
+static enum x86_access_status read_vector(void *context, unsigned index, unsigned size, struct x86_vector *value)
+{
+    struct emulation *emulation = context;
+    const uint32_t name = HvX64RegisterXmm0 + index;
+    union hv_register_value xmm;
+    hv_status_t status;
+
+    if (size > VECTOR_BYTES) {
+        return X86_ACCESS_UNSUPPORTED;
+    }
+    status = host_get_vp_registers(emulation->vm->host, emulation->vp_index, &name, &xmm, 1);
+    if (status != HV_STATUS_SUCCESS) {
+        return fail_access(emulation, "read a vector register", status);
+    }
+    value->qwords[0] = xmm.reg128.low_part;
+    value->qwords[1] = xmm.reg128.high_part;
+    return X86_ACCESS_OK;
+}
+
+static void write_vector(void *context, unsigned index, unsigned size, const struct x86_vector *value)
+{
+    struct emulation *emulation = context;
+
+    (void)size; /* as it was read */
+    add_change(&emulation->changes, HvX64RegisterXmm0 + index)->reg128 =
+        (struct hv_u128){value->qwords[0], value->qwords[1]};
+}
+
 static const struct x86_memory_ops memory_ops = {
     .read = read_memory,
     .write = write_memory,
     .probe_write = probe_write,
     .port_in = port_in,
     .port_out = port_out,
+    .read_vector = read_vector,
+    .write_vector = write_vector,
 };
 
 /* ---- The instruction ---------------------------------------------------- */
 
-/* Reads the instruction from guest memory, as far as its page goes on. */
-static enum x86_access_status fetch(struct emulation *emulation, uint8_t *bytes, uint32_t *count,
-                                    struct x86_fault *fault)
+/*
+ * Reads the instruction from guest memory, up to the first page that is not there; *fault says why it is not. The
+ * instruction may end before that.
+ */
+static uint32_t fetch(struct emulation *emulation, uint8_t *bytes, struct x86_fault *fault)
 {
     const struct x86_cpu *cpu = &emulation->cpu;
     bool is_64 = x86_cpu_mode(cpu) == X86_MODE_64;
     uint64_t linear = is_64 ? cpu->rip : (uint32_t)(cpu->segments[X86_SEG_CS].base + cpu->rip);
+    uint32_t count = 0;
 
-    *count = 0;
-    while (*count < INSTRUCTION_BYTES_MAX) {
-        uint64_t at = linear + *count;
-        uint32_t piece = (uint32_t)MIN((uint64_t)(INSTRUCTION_BYTES_MAX - *count), PAGE_SIZE - (at & PAGE_MASK));
+    while (count < INSTRUCTION_BYTES_MAX) {
+        uint64_t at = linear + count;
+        uint32_t piece = (uint32_t)MIN((uint64_t)(INSTRUCTION_BYTES_MAX - count), PAGE_SIZE - (at & PAGE_MASK));
         uint64_t gpa = 0;
-        enum x86_access_status status = translate(emulation, at, HOST_TRANSLATE_EXECUTE, &gpa, fault);
 
-        if (status == X86_ACCESS_OK && guest_memory_read(emulation->vm->host, gpa, bytes + *count, piece)) {
-            *count += piece;
-            continue;
+        if (translate(emulation, at, HOST_TRANSLATE_EXECUTE, &gpa, fault) != X86_ACCESS_OK) {
+            break;
         }
-        /* The instruction may end before the page that is not there. */
-        return *count != 0 && !emulation->has_failed ? X86_ACCESS_OK : status;
+        if (!guest_memory_read(emulation->vm->host, gpa, bytes + count, piece)) {
+            *fault = (struct x86_fault){.vector = X86_VECTOR_UD};
+            break;
+        }
+        count += piece;
     }
-    return X86_ACCESS_OK;
+    return count;
 }
 
-/* Decodes from the message's bytes, or from memory if those are missing or too few. */
-static enum x86_access_status decode(struct emulation *emulation, const struct emulate_request *request,
-                                     struct x86_insn *insn, struct x86_fault *fault)
+/*
+ * Decodes from the message's bytes, or from memory if those are missing or too few. The processor got past decoding:
+ * if there is no instruction now, another VP has changed the code since, and it faults as if it had not.
+ */
+static bool decode(struct emulation *emulation, const struct emulate_request *request, struct x86_insn *insn,
+                   struct x86_fault *fault)
 {
     enum x86_mode mode = x86_cpu_mode(&emulation->cpu);
-    enum x86_decode_status result = X86_DECODE_TRUNCATED;
     uint8_t bytes[INSTRUCTION_BYTES_MAX + 1] = {0};
     uint32_t count = MIN(request->instruction_byte_count, INSTRUCTION_BYTES_MAX);
+    enum x86_decode_status result;
 
     memcpy(bytes, request->instruction_bytes, count);
-    if (count != 0) {
+    result = x86_decode(insn, bytes, count, mode);
+    if (result == X86_DECODE_TRUNCATED) {
+        count = fetch(emulation, bytes, fault);
         result = x86_decode(insn, bytes, count, mode);
     }
-    if (result == X86_DECODE_TRUNCATED) {
-        enum x86_access_status status = fetch(emulation, bytes, &count, fault);
-
-        if (status != X86_ACCESS_OK) {
-            return status;
-        }
-        result = count == 0 ? X86_DECODE_INVALID : x86_decode(insn, bytes, count, mode);
-    }
-    if (result != X86_DECODE_OK) {
-        /* The processor got past decoding: another VP has changed the code since. It faults as if it had not. */
+    switch (result) {
+    case X86_DECODE_OK:
+        return true;
+    case X86_DECODE_TRUNCATED:
+        return false; /* with the fault of the page that is missing */
+    case X86_DECODE_INVALID:
         *fault = (struct x86_fault){.vector = X86_VECTOR_UD};
-        return X86_ACCESS_FAULT;
+        return false;
+    case X86_DECODE_TOO_LONG:
+        *fault = (struct x86_fault){
+            .vector = X86_VECTOR_GP,
+            .has_error_code = (emulation->cpu.cr0 & X86_CR0_PE) != 0, /* real mode pushes none */
+        };
+        return false;
     }
-    return X86_ACCESS_OK;
+    UNREACHABLE();
 }
 
 static enum worker_outcome end_unsupported(struct emulation *emulation, const struct x86_insn *insn)
@@ -478,21 +522,21 @@ static enum worker_outcome finish(struct emulation *emulation, const struct x86_
                                   const struct x86_fault *fault)
 {
     struct vm *vm = emulation->vm;
-    struct changes changes = {.count = 0};
+    struct changes *changes = &emulation->changes;
     hv_status_t status = HV_STATUS_SUCCESS;
 
     if (emulation->has_failed) {
         return emulate_host_failed(vm, emulation->vp_index, emulation->failed_what, emulation->failed_status);
     }
-    collect_changes(before, &emulation->cpu, &changes);
+    collect_changes(before, &emulation->cpu, changes);
     if (result == X86_EXECUTE_DONE) {
-        status = end_interrupt_shadow(emulation, request->header->execution_state, &changes);
+        status = end_interrupt_shadow(emulation, request->header->execution_state, changes);
     } else if (result == X86_EXECUTE_FAULT) {
         vm->counters.exceptions_injected++;
-        add_exception(&changes, fault);
+        add_exception(changes, fault);
     }
-    if (status == HV_STATUS_SUCCESS && changes.count != 0) {
-        status = host_set_vp_registers(vm->host, emulation->vp_index, changes.names, changes.values, changes.count);
+    if (status == HV_STATUS_SUCCESS && changes->count != 0) {
+        status = host_set_vp_registers(vm->host, emulation->vp_index, changes->names, changes->values, changes->count);
     }
     if (status != HV_STATUS_SUCCESS) {
         return emulate_host_failed(vm, emulation->vp_index, "change registers", status);
@@ -527,7 +571,7 @@ enum worker_outcome emulate_instruction(struct vm *vm, uint32_t vp_index, const 
         };
     }
     before = emulation.cpu;
-    if (decode(&emulation, request, &insn, &fault) == X86_ACCESS_OK) {
+    if (decode(&emulation, request, &insn, &fault)) {
         result = x86_execute(&emulation.cpu, &insn, &memory_ops, &emulation, &fault);
         if (result == X86_EXECUTE_UNSUPPORTED) {
             return end_unsupported(&emulation, &insn);
