@@ -166,3 +166,71 @@ bool gpa_compare_exchange(struct partition *partition, gpa_t address, uint32_t s
     access_end(&access);
     return true;
 }
+
+void gpa_trail_begin(struct gpa_trail *trail, const struct gpa_space *space)
+{
+    /* Before the first look at the tables: what changes them later raises it. */
+    trail->generation = atomic_load_explicit(&space->generation, memory_order_seq_cst);
+    trail->count = 0;
+    trail->page = NULL;
+}
+
+bool gpa_trail_read_word(struct gpa_trail *trail, struct partition *partition, gpa_t address, uint64_t *value)
+{
+    struct access access;
+
+    if (!is_aligned_u64(address.value, sizeof(*value)) || !access_begin(&access, partition, address, GPA_READ)) {
+        return false;
+    }
+    *value = *(const volatile uint64_t *)GUEST_CAST(uint64_t *, access.bytes);
+    access_end(&access);
+    if (trail->count < GPA_TRAIL_WORDS) {
+        trail->words[trail->count].place = (const uint64_t GUEST *)access.bytes;
+        trail->words[trail->count].value = *value;
+    }
+    trail->count++;
+    return true;
+}
+
+bool gpa_trail_read_end(struct gpa_trail *trail, struct partition *partition, gpa_t address, void *to, size_t bytes)
+{
+    struct access access;
+
+    if (gpa_offset(address) + bytes > PAGE_SIZE || !access_begin(&access, partition, address, GPA_READ)) {
+        return false;
+    }
+    copy_volatile(to, GUEST_CAST(uint8_t *, access.bytes), bytes);
+    access_end(&access);
+    trail->page = access.bytes - gpa_offset(address);
+    return true;
+}
+
+/* All words read the same. */
+static bool words_hold(const struct gpa_trail *trail)
+{
+    for (uint32_t i = 0; i < trail->count; i++) {
+        if (*(const volatile uint64_t *)GUEST_CAST(const uint64_t *, trail->words[i].place) != trail->words[i].value) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, void *to, size_t bytes)
+{
+    struct access access = {.cpu = cpu_this()};
+    bool is_way;
+
+    if (trail->page == NULL || trail->count > GPA_TRAIL_WORDS || offset + bytes > PAGE_SIZE) {
+        return false;
+    }
+    access.former_space = atomic_load_explicit(&access.cpu->guest_space, memory_order_relaxed);
+    /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
+    atomic_store_explicit(&access.cpu->guest_space, space, memory_order_seq_cst);
+    is_way = atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation && words_hold(trail);
+    if (is_way) {
+        copy_volatile(to, GUEST_CAST(const uint8_t *, trail->page + offset), bytes);
+    }
+    access_end(&access);
+    return is_way;
+}

@@ -16,6 +16,7 @@
 #include "hv/lib/addr.h"
 #include "hv/lib/compiler.h"
 
+struct gpa_space;
 struct hv_output_translate_virtual_address;
 struct partition;
 struct vp;
@@ -35,6 +36,39 @@ MUST_CHECK bool gpa_is_writable(struct partition *partition, gpa_t address, size
  */
 MUST_CHECK bool gpa_compare_exchange(struct partition *partition, gpa_t address, uint32_t size, uint64_t expected,
                                      uint64_t desired, bool *exchanged);
+
+#define GPA_TRAIL_WORDS 5u /* levels of page tables */
+
+/*
+ * The way that was taken through a guest's memory: words that were read one after the other, and the page that they led
+ * to. While the space has not changed and the words read the same, the same way leads to the same page; so it can be
+ * gone again without a look at the second-level tables. Owned by whoever goes it, one processor at a time.
+ */
+struct gpa_trail {
+    uint64_t generation; /* of the space, when the first step was taken; 0: there is no trail */
+    uint32_t count;      /* of words; beyond GPA_TRAIL_WORDS: the trail is lost */
+    struct {
+        const uint64_t GUEST *place;
+        uint64_t value;
+    } words[GPA_TRAIL_WORDS];
+    const uint8_t GUEST *page; /* null: the end has not been reached */
+};
+
+/* Begins a trail in a space, from nothing. */
+void gpa_trail_begin(struct gpa_trail *trail, const struct gpa_space *space);
+
+/* gpa_read() of an aligned qword that is the trail's next step. */
+MUST_CHECK bool gpa_trail_read_word(struct gpa_trail *trail, struct partition *partition, gpa_t address,
+                                    uint64_t *value);
+
+/* gpa_read() within the page that is the trail's end. */
+MUST_CHECK bool gpa_trail_read_end(struct gpa_trail *trail, struct partition *partition, gpa_t address, void *to,
+                                   size_t bytes);
+
+/* Goes the trail again and reads from its page. False: it is not complete, or no longer the way (then nothing was read,
+ * or part). */
+MUST_CHECK bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, void *to,
+                                 size_t bytes);
 
 /* Kinds of access for vp_translate_gva(). */
 #define GVA_READ       0x1u

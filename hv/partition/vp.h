@@ -23,6 +23,7 @@
 #include "hv/partition/apic.h"
 #include "hv/partition/backend.h"
 #include "hv/partition/cpuid.h"
+#include "hv/partition/gpa_access.h"
 #include "hv/partition/msr.h"
 #include "hv/partition/stimer.h"
 #include "hv/partition/synic.h"
@@ -70,6 +71,16 @@ enum vp_activity {
     VP_IDLE,   /* guest idle MSR: wakes on a pending interrupt even with IF = 0 */
 };
 
+#define VP_CODE_TRAILS 4u
+
+/* How a page of code was found that exited, and by which registers; see vp_fetch_instruction(). */
+struct vp_code_trail {
+    uint64_t page; /* linear address >> PAGE_SHIFT */
+    uint64_t cr0, cr3, cr4, efer;
+    uint8_t cpl;
+    struct gpa_trail trail;
+};
+
 /* One virtual processor. */
 struct vp {
     struct vp_regs regs;           /* [V] first: the entry assembly uses its offset */
@@ -101,6 +112,8 @@ struct vp {
     uint32_t last_root_vp;              /* [lock] root VP that dispatched it last: its signals go there */
     struct list_node signal_node;       /* [signal lock] waits to be told to the root (vp_signal.h) */
     _Atomic uint64_t root_signal_count; /* [a] VP signals sent to the root for it (HvRegisterVpRootSignalCount) */
+
+    struct vp_code_trail code_trails[VP_CODE_TRAILS]; /* [V] by the low bits of the page */
 
     struct apic apic;
     struct synic synic;

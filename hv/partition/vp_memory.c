@@ -25,12 +25,22 @@
 #define PDPT_ADDRESS   UINT64_C(0xffffffe0)
 #define PDPT_BYTES     (4 * sizeof(uint64_t))
 
+/* Whose tables are walked, and the trail that the walk leaves, or null. */
+struct walker {
+    struct vp *vp;
+    struct gpa_trail *trail;
+};
+
 static bool read_entry(void *context, uint64_t address, unsigned size, uint64_t *entry)
 {
-    struct vp *vp = context;
+    struct walker *walker = context;
+    struct vp *vp = walker->vp;
     uint32_t entry32 = 0;
     bool is_read;
 
+    if (walker->trail != NULL) {
+        return gpa_trail_read_word(walker->trail, vp->partition, gpa(address), entry);
+    }
     if (size == sizeof(*entry)) {
         return gpa_read(vp->partition, gpa(address), entry, sizeof(*entry));
     }
@@ -42,7 +52,7 @@ static bool read_entry(void *context, uint64_t address, unsigned size, uint64_t 
 static enum x86_walk_exchange exchange_entry(void *context, uint64_t address, unsigned size, uint64_t old_entry,
                                              uint64_t new_entry)
 {
-    struct vp *vp = context;
+    struct vp *vp = ((struct walker *)context)->vp;
     bool is_exchanged;
 
     if (!gpa_compare_exchange(vp->partition, gpa(address), size, old_entry, new_entry, &is_exchanged)) {
@@ -51,7 +61,7 @@ static enum x86_walk_exchange exchange_entry(void *context, uint64_t address, un
     return is_exchanged ? X86_WALK_EXCHANGE_DONE : X86_WALK_EXCHANGE_CHANGED;
 }
 
-static void prepare_walk(struct vp *vp, const struct vp_paging_state *paging, struct x86_walk_context *walk)
+static void prepare_walk(struct walker *walker, const struct vp_paging_state *paging, struct x86_walk_context *walk)
 {
     *walk = (struct x86_walk_context){
         .cr0 = paging->cr0,
@@ -63,7 +73,7 @@ static void prepare_walk(struct vp *vp, const struct vp_paging_state *paging, st
         .physical_bits = cpuid_physical_bits(),
         .has_1g_pages = true,
         .pdptes = paging->has_pdptes ? paging->pae_pdpte : NULL,
-        .callback_context = vp,
+        .callback_context = walker,
         .read = read_entry,
         .exchange = exchange_entry,
     };
@@ -84,6 +94,7 @@ static enum x86_walk_status walk_until_stable(const struct x86_walk_context *wal
 
 bool vp_translate_gva(struct vp *vp, gva_t address, uint32_t access, gpa_t *translated, uint32_t *error)
 {
+    struct walker walker = {.vp = vp};
     struct vp_paging_state paging;
     struct x86_walk_context walk;
     struct x86_walk_result result = {0};
@@ -92,7 +103,7 @@ bool vp_translate_gva(struct vp *vp, gva_t address, uint32_t access, gpa_t *tran
                     ((access & GVA_SUPERVISOR) != 0 ? X86_WALK_IMPLICIT : 0);
 
     backend->get_paging(vp, &paging);
-    prepare_walk(vp, &paging, &walk);
+    prepare_walk(&walker, &paging, &walk);
     if (walk_until_stable(&walk, address.value, kind, &result) == X86_WALK_OK) {
         *translated = gpa(result.gpa);
         return true;
@@ -146,6 +157,7 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
 {
     uint64_t unsupported = HV_TRANSLATE_GVA_SHADOW_STACK | HV_TRANSLATE_GVA_TLB_FLUSH_INHIBIT;
     uint8_t input_vtl = (uint8_t)(control_flags >> HV_TRANSLATE_GVA_INPUT_VTL_SHIFT);
+    struct walker walker = {.vp = vp};
     struct vp_paging_state paging;
     struct x86_walk_context walk;
     struct x86_walk_result result = {0};
@@ -157,7 +169,7 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
         return HV_STATUS_INVALID_PARAMETER;
     }
     backend->get_paging(vp, &paging);
-    prepare_walk(vp, &paging, &walk);
+    prepare_walk(&walker, &paging, &walk);
     if ((control_flags & HV_TRANSLATE_GVA_SET_PAGE_TABLE_BITS) == 0) {
         walk.exchange = NULL;
     }
@@ -185,6 +197,39 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
     return HV_STATUS_SUCCESS;
 }
 
+/* What the translation of a code page in 64-bit mode depends on, beside the tables. */
+static bool is_same_code(const struct vp_code_trail *code, const struct vp_paging_state *paging, uint64_t page)
+{
+    return code->page == page && code->cr3 == paging->cr3 && code->cpl == paging->cpl && code->cr4 == paging->cr4 &&
+           code->cr0 == paging->cr0 && code->efer == paging->efer;
+}
+
+/*
+ * Code that is executed again and exits again, within a page and in 64-bit mode: the walk need not be made anew as long
+ * as it would read the same entries in the same places. False: not such code, or it cannot be reached.
+ */
+static bool fetch_by_trail(struct vp *vp, uint8_t *bytes, size_t size)
+{
+    uint64_t page = vp->regs.rip >> PAGE_SHIFT;
+    struct vp_code_trail *code = &vp->code_trails[page % ARRAY_SIZE(vp->code_trails)];
+    struct walker walker = {.vp = vp, .trail = &code->trail};
+    struct vp_paging_state paging;
+    struct x86_walk_context walk;
+    struct x86_walk_result result;
+
+    backend->get_paging(vp, &paging);
+    if (is_same_code(code, &paging, page) &&
+        gpa_trail_follow(&code->trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size)) {
+        return true;
+    }
+    *code = (struct vp_code_trail){
+        .page = page, .cr0 = paging.cr0, .cr3 = paging.cr3, .cr4 = paging.cr4, .efer = paging.efer, .cpl = paging.cpl};
+    gpa_trail_begin(&code->trail, vp->space);
+    prepare_walk(&walker, &paging, &walk);
+    return x86_walk(&walk, vp->regs.rip, X86_WALK_EXECUTE, &result) == X86_WALK_OK &&
+           gpa_trail_read_end(&code->trail, vp->partition, gpa(result.gpa), bytes, size);
+}
+
 size_t vp_fetch_instruction(struct vp *vp, uint8_t *bytes, size_t size)
 {
     union hv_register_value cs = {0};
@@ -192,6 +237,9 @@ size_t vp_fetch_instruction(struct vp *vp, uint8_t *bytes, size_t size)
     uint64_t linear;
     size_t done = 0;
 
+    if (is_long && (vp->regs.rip & PAGE_MASK) + size <= PAGE_SIZE && fetch_by_trail(vp, bytes, size)) {
+        return size;
+    }
     if (backend->get_register(vp, HvX64RegisterCs, &cs) != HV_STATUS_SUCCESS) {
         return 0;
     }

@@ -578,6 +578,64 @@ static void test_instruction_bytes(void **state)
     assert_int_equal(bytes[1], 0x81);
 }
 
+/* The first byte of the instruction at RIP, after two fetches that must agree; -1: it cannot be fetched. */
+static int fetched(void)
+{
+    uint8_t first[15];
+    uint8_t second[15];
+
+    if (vp_fetch_instruction(vp, first, sizeof(first)) != sizeof(first)) {
+        assert_int_not_equal(vp_fetch_instruction(vp, first, sizeof(first)), sizeof(first));
+        return -1;
+    }
+    assert_int_equal(vp_fetch_instruction(vp, second, sizeof(second)), sizeof(second));
+    assert_memory_equal(first, second, sizeof(first));
+    return first[0];
+}
+
+/* A page of code in 64-bit mode that is fetched from again: whatever has changed since must show. */
+static void test_instruction_bytes_again(void **state)
+{
+    union hv_register_value cs = {0};
+
+    (void)state;
+    build_tables();
+    cs.segment.attributes = HV_X64_SEGMENT_LONG | X86_SEG_ATTR_P | X86_SEG_ATTR_S | X86_SEG_TYPE_CODE;
+    assert_int_equal(vp_set_register(vp, HvX64RegisterCs, &cs), HV_STATUS_SUCCESS);
+    vp->regs.rip = 0x400010;
+    for (uint64_t page = 5; page < 8; page++) {
+        child_qwords((page << PAGE_SHIFT) + 0x10)[0] = page;
+    }
+    assert_int_equal(fetched(), 5);
+    child_qwords(0x5010)[0] = 0x55;
+    assert_int_equal(fetched(), 0x55);
+    child_qwords(0x4000)[0] = 0x6000 | X86_PTE_P;
+    assert_int_equal(fetched(), 6);
+    child_qwords(0x4000)[0] |= X86_PTE_NX;
+    assert_int_equal(fetched(), -1);
+    child_qwords(0x4000)[0] = 0x6000 | X86_PTE_P;
+    assert_int_equal(fetched(), 6);
+    child_qwords(0x2000)[0] = 0;
+    assert_int_equal(fetched(), -1);
+    child_qwords(0x2000)[0] = 0x3000 | X86_PTE_P;
+    assert_int_equal(fetched(), 6);
+    /* Without a change in the guest's tables: another page behind its address, other tables, another privilege. */
+    sim_map(child, 6, ram + 7, 1);
+    assert_int_equal(fetched(), 7);
+    set(HvX64RegisterCr3, 0x9000);
+    assert_int_equal(fetched(), -1);
+    set(HvX64RegisterCr3, 0x1000);
+    assert_int_equal(fetched(), 7);
+    set(HvX64RegisterCr4, X86_CR4_PAE | X86_CR4_SMEP);
+    child_qwords(0x2000)[0] |= X86_PTE_U;
+    child_qwords(0x4000)[0] |= X86_PTE_U;
+    assert_int_equal(fetched(), -1);
+    set(HvX64RegisterCr4, X86_CR4_PAE);
+    assert_int_equal(fetched(), 7);
+    set(HvX64RegisterCr4, X86_CR4_PAE | X86_CR4_SMEP);
+    assert_int_equal(fetched(), -1);
+}
+
 static void test_registers_for_the_executor(void **state)
 {
     union hv_register_value ds = {0};
@@ -697,6 +755,7 @@ int main(void)
         TEST(test_translation),
         TEST(test_translation_for_the_root),
         TEST(test_instruction_bytes),
+        TEST(test_instruction_bytes_again),
         TEST(test_registers_for_the_executor),
         TEST(test_properties),
         TEST(test_synthetic_features_are_set_before_initialising),
