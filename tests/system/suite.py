@@ -15,6 +15,7 @@ from pathlib import Path
 import building
 import fuzzing
 import guestfiles
+import linecoverage
 import machine
 import options as machine_options
 import packages
@@ -42,9 +43,10 @@ def explain(problem):
 
 class Test:
     """One test: name, group, and what it does with a folder of its own. A bare guest has its section instead: it runs
-    in a boot with others."""
+    in a boot with others. One that counts lines says of which program."""
 
-    def __init__(self, name, group, action, is_slow=False, backend="any", repeat=1, guest=None):
+    def __init__(self, name, group, action, is_slow=False, backend="any", repeat=1, guest=None,
+                 program=None):
         self.name = name
         self.group = group
         self.action = action
@@ -52,6 +54,7 @@ class Test:
         self.backend = backend
         self.repeat = repeat
         self.guest = guest
+        self.program = program
         self.seconds = 0.0
         self.problem = None
 
@@ -104,14 +107,18 @@ def run_program(command, folder, seconds, settings=()):
         raise Broken(f"status {done.returncode}")
 
 
-def program_tests(top=TOP):
-    """One test for each tests/<group>/test_<name>.c, whose program the build has put under build/out/tests; one that
-    says `slow: N` has a second, slow one with N generated cases."""
-    found = []
+def host_programs(tree, top=TOP):
+    """(name, group, source, program) of each tests/<group>/test_<name>.c, built in this build folder."""
     for source in sorted(top.glob("tests/*/test_*.c")):
         group, name = source.parent.name, source.stem
-        command = [str(OUT / "tests" / group / name)]
-        title = f"{group}/{name.removeprefix('test_')}"
+        yield f"{group}/{name.removeprefix('test_')}", group, source, tree / "tests" / group / name
+
+
+def program_tests(top=TOP):
+    """One test for each of them; one that says `slow: N` has a second, slow one with N generated cases."""
+    found = []
+    for title, group, source, program in host_programs(OUT, top):
+        command = [str(program)]
         found.append(Test(title, group,
                           lambda folder, command=command: run_program(command, folder, PROGRAM_TIMEOUT_S)))
         count = re.search(r"^/\* slow: (\d+) \*/$", source.read_text(encoding="utf-8"), re.MULTILINE)
@@ -126,6 +133,17 @@ def fuzz_tests():
     """One test for each fuzz target."""
     return [Test(f"fuzz/{name}", "fuzz", lambda folder, name=name: fuzzing.test(name, folder))
             for name in fuzzing.targets()]
+
+
+def counting_tests():
+    """The host tests as programs that count lines and branches; of the fuzz targets only their corpora."""
+    tree = linecoverage.FOLDER
+    commands = [(name, group, [str(program)]) for name, group, _, program in host_programs(tree)]
+    commands += [(f"fuzz/{name}", "fuzz", fuzzing.replay_command(name, tree)) for name in fuzzing.targets()]
+    return [Test(name, group, lambda folder, command=command: run_program(linecoverage.counting(command, folder),
+                                                                          folder, PROGRAM_TIMEOUT_S),
+                 program=command[0])
+            for name, group, command in commands]
 
 
 def script_tests():
@@ -293,28 +311,12 @@ def prepare(tests):
         raise Failure(f"the build did not produce {building.IMAGE}")
 
 
-def main(arguments):
-    """The command; returns the exit status."""
-    parser = machine_options.Parser(prog="partita test", description="Build, and run the tests: all that are not slow, "
-                                    "or the named groups or single tests.")
-    parser.add_argument("names", nargs="*", metavar="GROUP", help="group or name of a test (see --list)")
-    parser.add_argument("--cpu", choices=tuple(machine.VENDORS),
-                        help=f"only what runs on this backend, or on none (default: {' and '.join(DEFAULT_CPUS)})")
-    parser.add_argument("--guest", metavar="NAME", help="one bare guest")
-    parser.add_argument("--slow", action="store_true", help="also the slow tests")
-    parser.add_argument("--list", action="store_true", help="print the tests and stop")
-    options = parser.parse_args(arguments)
-    tests = select(program_tests() + fuzz_tests() + script_tests() + system_tests(), options.names,
-                   (options.cpu,) if options.cpu else DEFAULT_CPUS, options.guest,
-                   options.slow or options.list)
-    if options.list:
-        for test in tests:
-            print(f"{test.group:<10} {test.name}{'  (slow)' if test.is_slow else ''}")
-        return 0
+def run_all(tests, ready):
+    """Runs the tests and prints how they ended; `ready` builds what they need. Returns the exit status."""
     if not tests:
         raise Failure("no test fits; nothing was run")
     begin = time.monotonic()
-    prepare(tests)
+    ready()
     FOLDER.mkdir(parents=True, exist_ok=True)
     say(f"running {len(tests)} tests; logs: {FOLDER}")
     finished = Runner(tests).run()
@@ -324,3 +326,42 @@ def main(arguments):
         print(f"failed: {test.name}: {test.problem}")
     print(f"{len(finished) - len(failed)} passed, {len(failed)} failed", flush=True)
     return 1 if failed or len(finished) != len(tests) else 0
+
+
+def run_counting(tests):
+    """Runs host tests that count, and prints and judges what they have counted. Returns the exit status."""
+    def ready():
+        with build_lock():
+            packages.ensure(packages.PURPOSES)
+            linecoverage.build()
+
+    status = run_all(tests, ready)
+    short = linecoverage.report([test.program for test in tests], [test.folder() for test in tests])
+    for complaint in short:
+        print(f"too little: {complaint}")
+    return 1 if short else status
+
+
+def main(arguments):
+    """The command; returns the exit status."""
+    parser = machine_options.Parser(prog="partita test", description="Build, and run the tests: all that are not slow, "
+                                    "or the named groups or single tests.")
+    parser.add_argument("names", nargs="*", metavar="GROUP", help="group or name of a test (see --list)")
+    parser.add_argument("--cpu", choices=tuple(machine.VENDORS),
+                        help=f"only what runs on this backend, or on none (default: {' and '.join(DEFAULT_CPUS)})")
+    parser.add_argument("--guest", metavar="NAME", help="one bare guest")
+    parser.add_argument("--slow", action="store_true", help="also the slow tests")
+    parser.add_argument("--coverage", action="store_true", help="only host tests and corpora of fuzz targets, built to "
+                        "count: prints the lines and branches that ran, and fails when they are too few")
+    parser.add_argument("--list", action="store_true", help="print the tests and stop")
+    options = parser.parse_args(arguments)
+    if options.coverage:
+        return run_counting(select(counting_tests(), options.names))
+    tests = select(program_tests() + fuzz_tests() + script_tests() + system_tests(), options.names,
+                   (options.cpu,) if options.cpu else DEFAULT_CPUS, options.guest,
+                   options.slow or options.list)
+    if options.list:
+        for test in tests:
+            print(f"{test.group:<10} {test.name}{'  (slow)' if test.is_slow else ''}")
+        return 0
+    return run_all(tests, lambda: prepare(tests))

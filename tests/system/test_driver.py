@@ -26,6 +26,7 @@ import frames
 import fuzzing
 import initramfs
 import iso
+import linecoverage
 import machine
 import nested
 import packages
@@ -794,6 +795,42 @@ class Fuzzing(unittest.TestCase):
                 with self.assertRaisesRegex(Failure, text + ".*; there are one$"):
                     fuzzing.main(arguments)
             self.assertEqual([test.name for test in suite.fuzz_tests()], ["fuzz/one"])
+
+
+class LineCoverage(unittest.TestCase):
+    """What is made of the counts."""
+
+    @staticmethod
+    def summary(lines, branches):
+        """A file's, with so many of 100 lines and 20 branches that ran."""
+        return {"lines": {"count": 100, "covered": lines}, "branches": {"count": 20, "covered": branches}}
+
+    def counts(self, hypercall):
+        """All limited folders full, but for hv/hypercall."""
+        files = {f"{folder}/a.c": self.summary(100, 20) for folder in linecoverage.LINES_MIN}
+        files["hv/hypercall/a.c"] = hypercall
+        files["hv/lib/x86/b.c"] = self.summary(50, 0)
+        return linecoverage.by_folder(files)
+
+    def test_limits(self):
+        """Just enough is enough, a branch less is not; what was never counted is too little."""
+        self.assertEqual(linecoverage.shortfalls(self.counts(self.summary(85, 15)))[1:], [])
+        self.assertEqual(linecoverage.shortfalls(self.counts(self.summary(85, 14)))[1:],
+                         ["hv/hypercall: 70.0 % of branches, at least 75 % are wanted"])
+        self.assertEqual(len(linecoverage.shortfalls({})), 5)
+
+    def test_folders(self):
+        """A limited folder includes what is below it, which has a line of its own as well."""
+        folders = self.counts(self.summary(100, 20))
+        self.assertEqual(folders["hv/lib"].percent("lines"), 75.0)
+        self.assertEqual(folders["hv/lib/x86"].percent("lines"), 50.0)
+        self.assertEqual(linecoverage.shortfalls(folders), ["hv/lib: 75.0 % of lines, at least 85 % are wanted"])
+        self.assertEqual(len(list(linecoverage.table(folders))), 1 + len(folders))
+
+    def test_absent(self):
+        """A file that is in no program is named."""
+        self.assertIn("hv/exit/route.c", linecoverage.absent({}))
+        self.assertNotIn("hv/exit/route.c", linecoverage.absent({"hv/exit/route.c": None}))
 
 
 class Accelerators(unittest.TestCase):
