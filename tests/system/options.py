@@ -93,7 +93,7 @@ def add_emulator_options(parser):
                             "(vmx) in QEMU with KVM where that really works, else in Bochs, which takes about a minute "
                             "to boot (default: what works with KVM here, else svm)")
     group.add_argument("--qemu-cpu", metavar="MODEL", help="CPU model for QEMU (default: max, or host with KVM)")
-    group.add_argument("--bochs-cpu", metavar="MODEL", help=f"CPU model for Bochs (default: {BOCHS_MODEL})")
+    group.add_argument("--bochs-cpu", metavar="MODEL", help=f"run in Bochs, on this CPU model of its (default in Bochs: {BOCHS_MODEL})")
     group.add_argument("--firmware", choices=("kernel", "bios", "uefi"),
                        help="start the image directly (kernel, the default in QEMU), or boot the ISO on BIOS (the only "
                             "way in Bochs) or UEFI")
@@ -179,8 +179,6 @@ def settle(options, accelerator):
         options.kernel = [guestfiles.VMLINUX if file == guestfiles.KERNEL else file for file in options.kernel]
         options.model, options.firmware, lps = options.bochs_cpu or "", "bios", 1
     else:
-        if options.bochs_cpu is not None:
-            raise Failure("--bochs-cpu: this runs on QEMU, where --qemu-cpu chooses the model (--cpu vmx: Bochs)")
         options.model, options.firmware, lps = options.qemu_cpu or "", options.firmware or "kernel", 2
     options.lps = options.lps or min(os.cpu_count() or 1, lps)
 

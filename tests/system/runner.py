@@ -402,7 +402,10 @@ def run(options):
     prepare(options, ("run",))
     with run_folder(Path(options.logs).absolute() if options.logs else None) as folder:
         image = building.IMAGE
-        accelerator = machine.choose_accelerator(options.cpu, image, folder)
+        if options.bochs_cpu is None:
+            accelerator = machine.choose_accelerator(options.cpu, image, folder)
+        else:
+            accelerator = machine.bochs()
         say(f"running on {accelerator.reason}")
         machine_options.settle(options, accelerator)
         command_line = f"{machine.STOP_OPTION} {options.hv_append}".strip()

@@ -487,12 +487,6 @@ while True:
             self.assertEqual(err.count("\n"), 1, err)
         self.assertFalse((self.folder / "build" / "run" / "started").exists())
 
-    def test_model_of_the_other(self):
-        """A model for Bochs is no use in QEMU."""
-        status, _, err = self.run_driver("", "--bochs-cpu", "ryzen")
-        self.assertEqual(status, 2)
-        self.assertRegex(err, "--bochs-cpu: this runs on QEMU")
-
 
 class BochsRuns(StandIn):
     """The same command against the stand-in for Bochs, where that differs: how it boots, its console, its end."""
@@ -535,6 +529,18 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
                      "memory: guest=320, host=320"):
             self.assertIn(text, out.decode())
         self.assertFalse((self.folder / "build/run/boot.iso").exists())
+
+    def test_model(self):
+        """A model of Bochs' chooses Bochs, whatever the host could do; one of QEMU's is no use there."""
+        script = 'frame("d", 0, open("bochsrc", "rb").read()); frame("x", 0, "0")' + self.POWER_OFF
+        for cpu in ("svm", "vmx"):
+            status, out, err = self.run_driver(script, "--exec", "x", "--cpu", cpu, "--bochs-cpu", "ryzen")
+            self.assertEqual(status, 0, err)
+            self.assertIn("model=ryzen, count=1,", out.decode())
+            self.assertIn("running on Bochs\n", err)
+        status, _, err = self.run_driver("", "--bochs-cpu", "ryzen", "--qemu-cpu", "max")
+        self.assertEqual(status, 2)
+        self.assertRegex(err, "--qemu-cpu: this runs on Bochs")
 
     def test_interactive(self):
         """Raw bytes go both ways, and a power-off ends it well; being lost does not."""
