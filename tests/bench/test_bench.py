@@ -24,9 +24,10 @@ class Counts(unittest.TestCase):
         return first
 
     def test_ours(self):
-        """Every operation of the table has a figure, and an exit costs more than none."""
+        """Every operation of the table has a figure but one, and an exit costs more than none: no port of a child is
+        handled in this hypervisor."""
         found = self.twice("ours")
-        self.assertEqual(set(bench.OPERATIONS), set(found))
+        self.assertEqual(set(bench.OPERATIONS) - {"port-inside"}, set(found))
         self.assertGreater(found["cpuid"], found["nops"])
 
     def test_floor(self):

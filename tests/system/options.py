@@ -93,7 +93,8 @@ def add_emulator_options(parser):
                             "(vmx) in QEMU with KVM where that really works, else in Bochs, which takes about a minute "
                             "to boot (default: what works with KVM here, else svm)")
     group.add_argument("--qemu-cpu", metavar="MODEL", help="CPU model for QEMU (default: max, or host with KVM)")
-    group.add_argument("--bochs-cpu", metavar="MODEL", help=f"run in Bochs, on this CPU model of its (default in Bochs: {BOCHS_MODEL})")
+    group.add_argument("--bochs-cpu", metavar="MODEL",
+                       help=f"run in Bochs, on this CPU model of its (default in Bochs: {BOCHS_MODEL})")
     group.add_argument("--firmware", choices=("kernel", "bios", "uefi"),
                        help="start the image directly (kernel, the default in QEMU), or boot the ISO on BIOS (the only "
                             "way in Bochs) or UEFI")
