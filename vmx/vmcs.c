@@ -59,7 +59,8 @@ static void init_execution_controls(struct vp *vp)
         vmcs_write(VMCS_GUEST_TIMER, min_u64((time_tsc_hz() / FENCE_HZ) >> shift, UINT32_MAX));
     }
     vmcs_write(VMCS_CPU_CONTROLS, own->cpu_controls);
-    vmcs_write(VMCS_CPU2_CONTROLS, adjusted(cpu2, vmx_limits.cpu2));
+    own->cpu2_controls = adjusted(cpu2, vmx_limits.cpu2);
+    vmcs_write(VMCS_CPU2_CONTROLS, own->cpu2_controls);
     vmcs_write(VMCS_EXIT_CONTROLS, adjusted(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64 | VMX_EXIT_LOAD_PAT |
                                                 VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER,
                                             vmx_limits.exit));
@@ -77,7 +78,7 @@ void vmcs_init_controls(struct vp *vp)
     vmcs_write(VMCS_EPT_POINTER, own->eptp);
     vmcs_write(VMCS_IO_BITMAP_A, vmx_io_bitmap(vp->is_root, 0).value);
     vmcs_write(VMCS_IO_BITMAP_B, vmx_io_bitmap(vp->is_root, 1).value);
-    vmcs_write(VMCS_MSR_BITMAP, vmx_msr_bitmap(vp->is_root).value);
+    vmcs_write(VMCS_MSR_BITMAP, vmx_msr_bitmap(false).value);
     vmcs_write(VMCS_VIRTUAL_APIC, mem_to_spa(own->apic_page).value);
     vmcs_write(VMCS_GUEST_LINK, LINK_NONE);
     vmcs_write(VMCS_PF_ERROR_MASK, 0);
@@ -88,6 +89,12 @@ void vmcs_init_controls(struct vp *vp)
     vmcs_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
     vmcs_write(VMCS_ENTRY_EVENT, 0);
     vmcs_write(VMCS_TPR_THRESHOLD, 0);
+    if (vmx_has_virtual_apic()) {
+        vmcs_write(VMCS_GUEST_INTERRUPT_STATUS, 0);
+        for (unsigned i = 0; i < APIC_QWORDS; i++) {
+            vmcs_write((enum vmcs_field)(VMCS_EOI_EXIT0 + VMCS_EOI_EXIT_STRIDE * i), 0);
+        }
+    }
     vmcs_write(VMCS_TSC_OFFSET, 0);
     vmcs_write(VMCS_VPID, 0);
     vmcs_write(VMCS_GUEST_RSP, 0);

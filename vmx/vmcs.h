@@ -27,6 +27,7 @@ enum vmcs_field {
     VMCS_GUEST_GS_SELECTOR = 0x080a,
     VMCS_GUEST_LDTR_SELECTOR = 0x080c,
     VMCS_GUEST_TR_SELECTOR = 0x080e,
+    VMCS_GUEST_INTERRUPT_STATUS = 0x0810, /* VMX_INTERRUPT_STATUS_ */
     VMCS_HOST_ES_SELECTOR = 0x0c00,
     VMCS_HOST_CS_SELECTOR = 0x0c02,
     VMCS_HOST_SS_SELECTOR = 0x0c04,
@@ -45,6 +46,7 @@ enum vmcs_field {
     VMCS_VIRTUAL_APIC = 0x2012,
     VMCS_APIC_ACCESS = 0x2014,
     VMCS_EPT_POINTER = 0x201a,
+    VMCS_EOI_EXIT0 = 0x201c, /* four, VMCS_EOI_EXIT_STRIDE apart: bit v, an EOI of vector v exits */
     VMCS_EXIT_GPA = 0x2400,
     VMCS_GUEST_LINK = 0x2800,
     VMCS_GUEST_DEBUGCTL = 0x2802,
@@ -143,8 +145,9 @@ enum vmcs_field {
 };
 
 /* Distance of the fields of neighbouring segment registers, ES CS SS DS FS GS LDTR TR. */
-#define VMCS_SEGMENT_STRIDE 2u
-#define VMCS_PDPTE_STRIDE   2u
+#define VMCS_SEGMENT_STRIDE  2u
+#define VMCS_PDPTE_STRIDE    2u
+#define VMCS_EOI_EXIT_STRIDE 2u
 
 /* Pin-based controls. */
 #define VMX_PIN_INTERRUPT   (1u << 0)
@@ -239,6 +242,9 @@ enum vmx_activity {
     VMX_SHUTDOWN = 2,
     VMX_WAIT_FOR_SIPI = 3,
 };
+
+/* Guest interrupt status: highest vectors requested (RVI, low byte) and in service (SVI), as the processor has them. */
+#define VMX_INTERRUPT_STATUS_SVI_SHIFT 8
 
 /* A segment's access rights: the descriptor's bytes 5 and 6, as in the ABI, and "unusable". */
 #define VMX_SEGMENT_UNUSABLE (1u << 16)

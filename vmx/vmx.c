@@ -131,6 +131,7 @@ static enum backend_fit vmx_probe(char *why, size_t size)
     if ((vmx_limits.ept_vpid & vpid) != vpid) {
         vmx_limits.cpu2.may &= ~VMX_CPU2_VPID; /* not without the instruction that flushes them */
     }
+    vmx_features.has_virtual_eoi = vmx_has_virtual_apic();
     vmx_features.tlb_tag_count = vmx_limits.cpu2.may & VMX_CPU2_VPID ? VPID_COUNT : 1;
     vmx_gpa_format.has_1g_pages = (vmx_limits.ept_vpid & VMX_CAP_EPT_1G) != 0;
     if (vmx_limits.ept_vpid & VMX_CAP_EPT_ACCESSED_DIRTY) {

@@ -73,27 +73,30 @@ struct vmx_cpu {
  * first access makes it so (vmx_select), vmx_vp_put() ends it. So no processor ever has to ask another one for a VMCS.
  */
 struct vmx_vp {
-    void *vmcs;                    /* [I] */
-    uint8_t *apic_page;            /* [I] virtual-APIC page: the processor keeps the task priority there */
-    struct vmx_cpu *active_on;     /* [V] processor that holds the VMCS, or null */
-    struct vmx_cpu *last_cpu;      /* [V] processor whose host state and VPID it has */
-    uint64_t vpid_epoch;           /* [V] epoch of that VPID on last_cpu */
-    bool is_launched;              /* [V] VMRESUME instead of VMLAUNCH */
-    bool needs_check;              /* [V] state was set from outside: vmcs_check() before the next entry */
-    bool is_loaded;                /* [V] `live` is in the processor's registers */
-    bool has_rsp;                  /* [V] regs.gpr[VP_RSP] is what the VMCS holds, or newer */
-    bool wants_pdptes;             /* [V] paging registers were set from outside: PDPTEs may be older than them */
-    uint32_t vpid;                 /* [V] as in the VMCS */
-    uint32_t cpu_controls;         /* [V] as in the VMCS */
-    uint32_t tpr_threshold;        /* [V] as in the VMCS */
-    uint32_t blocked;              /* [V] as in the VMCS: interruptibility state */
-    uint64_t host_rsp;             /* [V] as in the VMCS; the entry assembly compares */
-    uint64_t rsp, rip, rflags;     /* [V] as in the VMCS */
-    uint64_t cr0_shadow;           /* [V] what the guest reads in the bits of CR0 that are not its own */
-    uint64_t tsc_offset;           /* [V] as in the VMCS */
-    uint64_t eptp;                 /* [I] */
-    uint64_t live[VMX_LIVE_COUNT]; /* [V] while not loaded */
-    uint64_t msrs[VMX_MSR_COUNT];  /* [V] */
+    void *vmcs;                      /* [I] */
+    uint32_t *apic_page;             /* [I] virtual-APIC page: what the processor keeps of the APIC in guest mode */
+    struct vmx_cpu *active_on;       /* [V] processor that holds the VMCS, or null */
+    struct vmx_cpu *last_cpu;        /* [V] processor whose host state and VPID it has */
+    uint64_t vpid_epoch;             /* [V] epoch of that VPID on last_cpu */
+    bool is_launched;                /* [V] VMRESUME instead of VMLAUNCH */
+    bool needs_check;                /* [V] state was set from outside: vmcs_check() before the next entry */
+    bool is_loaded;                  /* [V] `live` is in the processor's registers */
+    bool has_rsp;                    /* [V] regs.gpr[VP_RSP] is what the VMCS holds, or newer */
+    bool wants_pdptes;               /* [V] paging registers were set from outside: PDPTEs may be older than them */
+    uint32_t vpid;                   /* [V] as in the VMCS */
+    uint32_t cpu_controls;           /* [V] as in the VMCS */
+    uint32_t cpu2_controls;          /* [V] as in the VMCS */
+    uint32_t interrupt_status;       /* [V] as in the VMCS */
+    uint64_t eoi_exits[APIC_QWORDS]; /* [V] as in the VMCS */
+    uint32_t tpr_threshold;          /* [V] as in the VMCS */
+    uint32_t blocked;                /* [V] as in the VMCS: interruptibility state */
+    uint64_t host_rsp;               /* [V] as in the VMCS; the entry assembly compares */
+    uint64_t rsp, rip, rflags;       /* [V] as in the VMCS */
+    uint64_t cr0_shadow;             /* [V] what the guest reads in the bits of CR0 that are not its own */
+    uint64_t tsc_offset;             /* [V] as in the VMCS */
+    uint64_t eptp;                   /* [I] */
+    uint64_t live[VMX_LIVE_COUNT];   /* [V] while not loaded */
+    uint64_t msrs[VMX_MSR_COUNT];    /* [V] */
 };
 
 /* The backend's part of a VP. */
@@ -148,6 +151,16 @@ void vmx_load_pdptes(struct vp *vp);
 void vmx_prepare_events(struct vp *vp);
 void vmx_collect_event(struct vp *vp);
 
+/* vmx_apic.c: what the processor keeps of the APIC while the VP is in guest mode. */
+/* The processor can do all that this file wants; else it only keeps the task priority. */
+bool vmx_has_virtual_apic(void);
+/* Before an entry, after vmx_prepare_events(), with the VP's VMCS selected; after the exit. */
+void vmx_load_apic(struct vp *vp);
+void vmx_store_apic(struct vp *vp);
+/* Exits: an EOI that somebody has to hear of; a register written that the processor did not complete. */
+enum exit_action vmx_handle_virtual_eoi(struct vp *vp);
+enum exit_action vmx_handle_apic_write(struct vp *vp);
+
 /* vmx_regs.c */
 hv_status_t vmx_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);
 hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
@@ -161,10 +174,11 @@ void vmcs_set_host_state(void);
 void vmx_vp_reset(struct vp *vp, bool power_on);
 void vmx_intercepts_changed(struct vp *vp);
 
-/* vmx_bitmap.c: permission maps, shared by all VPs of a kind. */
+/* vmx_bitmap.c: permission maps, shared by VPs. */
 MUST_CHECK bool vmx_bitmap_init(void);
 spa_t vmx_io_bitmap(bool is_root, unsigned half);
-spa_t vmx_msr_bitmap(bool is_root);
+/* With a virtual APIC, accesses to what the processor keeps of it do not exit. */
+spa_t vmx_msr_bitmap(bool is_apic_virtual);
 
 /* vmx_msr.c: the tables of struct cpu_backend. */
 extern const struct msr_rules vmx_state_msrs, vmx_child_msrs;

@@ -160,6 +160,10 @@ enum exit_action vmx_handle_exit(struct vp *vp, uint32_t reason)
     case VMX_EXIT_NMI_WINDOW:
     case VMX_EXIT_TPR_BELOW_THRESHOLD:
         return EXIT_RESUME; /* vmx_prepare_events() injects */
+    case VMX_EXIT_VIRTUAL_EOI:
+        return vmx_handle_virtual_eoi(vp);
+    case VMX_EXIT_APIC_WRITE:
+        return vmx_handle_apic_write(vp);
     case VMX_EXIT_CPUID:
         return exit_cpuid(vp, insn_length());
     case VMX_EXIT_VMCALL:

@@ -13,8 +13,7 @@
 #include "hv/mem/mem.h"
 #include "vmx/vmx_insn.h"
 
-#define APIC_TPR_OFFSET 0x80u
-#define BLOCKED_SHADOW  (VMX_BLOCKED_STI | VMX_BLOCKED_MOV_SS)
+#define BLOCKED_SHADOW (VMX_BLOCKED_STI | VMX_BLOCKED_MOV_SS)
 
 static const uint32_t msr_numbers[VMX_MSR_COUNT] = {
     [VMX_MSR_STAR] = X86_MSR_STAR,     [VMX_MSR_LSTAR] = X86_MSR_LSTAR,     [VMX_MSR_CSTAR] = X86_MSR_CSTAR,
@@ -220,7 +219,7 @@ static void load_registers(struct vp *vp, struct vmx_vp *own)
         own->blocked = blocked;
         vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
     }
-    own->apic_page[APIC_TPR_OFFSET] = apic_tpr(vp);
+    vmx_load_apic(vp);
     if (own->wants_pdptes) {
         vmx_load_pdptes(vp);
     }
@@ -228,17 +227,13 @@ static void load_registers(struct vp *vp, struct vmx_vp *own)
 
 static void store_registers(struct vp *vp, struct vmx_vp *own)
 {
-    uint8_t tpr = own->apic_page[APIC_TPR_OFFSET];
-
     vp->regs.rip = own->rip = vmcs_read(VMCS_GUEST_RIP);
     vp->regs.rflags = own->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
     own->has_rsp = false;
     own->blocked = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
     vp->interrupt_shadow = (own->blocked & BLOCKED_SHADOW) != 0;
     vp->nmi_masked = (own->blocked & VMX_BLOCKED_NMI) != 0;
-    if (tpr >> 4 != apic_tpr(vp) >> 4) {
-        apic_set_tpr(vp, tpr);
-    }
+    vmx_store_apic(vp);
 }
 
 void vmx_read_rsp(struct vp *vp)

@@ -250,25 +250,53 @@ void apic_accept(struct vp *vp, uint8_t vector)
     stimer_accepted(vp, vector);
 }
 
+void apic_ended(struct vp *vp, uint8_t vector)
+{
+    if (atomic_load_explicit(&vp->apic.tmr[vector / BITS], memory_order_relaxed) & (1u << (vector % BITS))) {
+        if (vp->is_root) {
+            device_interrupt_eoi(vp, vector);
+        } else {
+            intercept_apic_eoi(vp, vector);
+        }
+    }
+    synic_eoi(vp, vector);
+}
+
 void apic_eoi(struct vp *vp)
 {
     struct apic *apic = &vp->apic;
     int vector = highest_plain(apic->isr);
-    uint32_t bit;
 
     if (vector < 0) {
         return;
     }
-    bit = 1u << ((uint32_t)vector % BITS);
-    apic->isr[(uint32_t)vector / BITS] &= ~bit;
-    if (atomic_load_explicit(&apic->tmr[(uint32_t)vector / BITS], memory_order_relaxed) & bit) {
-        if (vp->is_root) {
-            device_interrupt_eoi(vp, (uint8_t)vector);
-        } else {
-            intercept_apic_eoi(vp, (uint8_t)vector);
-        }
+    apic->isr[(uint32_t)vector / BITS] &= ~(1u << ((uint32_t)vector % BITS));
+    apic_ended(vp, (uint8_t)vector);
+}
+
+/* What the processor may keep: nothing waits here, and each EOI and self-IPI that the guest can make is plain. */
+bool apic_can_be_lent(const struct vp *vp)
+{
+    const struct apic *apic = &vp->apic;
+
+    return is_x2apic(apic) && is_software_enabled(apic) && highest_pending(apic) < 0 &&
+           atomic_load_explicit(&apic->extint, memory_order_relaxed) == 0 && !synic_has_auto_eoi(vp);
+}
+
+void apic_watched_eois(const struct vp *vp, uint64_t vectors[APIC_QWORDS])
+{
+    for (uint32_t i = 0; i < APIC_QWORDS; i++) {
+        vectors[i] = vp->synic.vectors[i] | atomic_load_explicit(&vp->apic.tmr[2 * i], memory_order_relaxed) |
+                     (uint64_t)atomic_load_explicit(&vp->apic.tmr[2 * i + 1], memory_order_relaxed) << BITS;
     }
-    synic_eoi(vp, (uint8_t)vector);
+}
+
+void apic_take_back(struct vp *vp, uint32_t word, uint32_t in_service, uint32_t requested)
+{
+    vp->apic.isr[word] = in_service;
+    for (; requested != 0; requested &= requested - 1) {
+        (void)apic_set_irr_no_wake(vp, (uint8_t)(word * BITS + (uint32_t)__builtin_ctz(requested)), false);
+    }
 }
 
 void apic_set_tpr(struct vp *vp, uint8_t tpr)

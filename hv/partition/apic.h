@@ -25,7 +25,8 @@ struct vp;
 /* Input clock of every virtual APIC timer, before the divide register; HV_X64_MSR_APIC_FREQUENCY reports it. */
 #define APIC_TIMER_HZ UINT64_C(200000000)
 
-#define APIC_WORDS 8u /* 256 vectors in words of 32 */
+#define APIC_WORDS  8u /* 256 vectors in words of 32 */
+#define APIC_QWORDS (APIC_WORDS / 2)
 
 /* Register offsets of the xAPIC page; the x2APIC MSR is 0x800 + offset / 16. */
 enum apic_register {
@@ -159,6 +160,23 @@ void apic_accept(struct vp *vp, uint8_t vector);
  * intercept for a child. Waiting messages of a SINT with this vector are tried again. Own VP, no locks held.
  */
 void apic_eoi(struct vp *vp);
+
+/* What an end of interrupt is for others: the second half of apic_eoi(), for a vector that is not in service any more.
+ * Own VP, no locks held. */
+void apic_ended(struct vp *vp, uint8_t vector);
+
+/*
+ * A processor that virtualises the APIC may keep a VP's ISR, and what its guest sends itself, in guest mode.
+ *
+ * apic_can_be_lent(): nothing waits here, and all EOIs and self-IPIs of this guest can be left to such a processor. Own
+ * VP, before an entry.
+ * apic_watched_eois(): vectors, one bit each, whose end has to be told with apic_ended(). Own VP.
+ * apic_take_back(): after the exit, word `word` of APIC_WORDS of the ISR, and of what the guest has requested itself
+ * and was not delivered. Own VP.
+ */
+bool apic_can_be_lent(const struct vp *vp);
+void apic_watched_eois(const struct vp *vp, uint64_t vectors[APIC_QWORDS]);
+void apic_take_back(struct vp *vp, uint32_t word, uint32_t in_service, uint32_t requested);
 
 /* Task priority; CR8 is its upper half. Own VP. */
 void apic_set_tpr(struct vp *vp, uint8_t tpr);

@@ -156,7 +156,7 @@ uint32_t cpuid_synthetic_features(const struct partition *partition)
 
 static uint32_t hints_of(const struct partition *partition)
 {
-    uint32_t hints = HV_HINT_RELAXED_TIMING;
+    uint32_t hints = HV_HINT_RELAXED_TIMING | (backend->features->has_virtual_eoi ? HV_HINT_DEPRECATE_AUTO_EOI : 0);
 
     for (size_t i = 0; i < ARRAY_SIZE(synthetic_table); i++) {
         hints |= synthetic_features_of(partition) & synthetic_table[i].feature ? synthetic_table[i].hints : 0;

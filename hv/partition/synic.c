@@ -230,6 +230,13 @@ bool synic_is_auto_eoi(const struct vp *vp, uint8_t vector)
     return bitmap_test(vp->synic.auto_eoi, vector);
 }
 
+bool synic_has_auto_eoi(const struct vp *vp)
+{
+    const uint64_t *words = vp->synic.auto_eoi;
+
+    return (words[0] | words[1] | words[2] | words[3]) != 0;
+}
+
 /* Queues a message in a buffer of the pool and delivers what can be delivered. */
 static hv_status_t post(struct vp *target, uint32_t sint, const struct hv_message *message, struct synic_pool *pool)
 {

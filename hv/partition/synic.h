@@ -118,6 +118,9 @@ void synic_eoi(struct vp *vp, uint8_t vector);
 /* True when interrupts on this vector are ended by their delivery. Own VP. */
 bool synic_is_auto_eoi(const struct vp *vp, uint8_t vector);
 
+/* True when there is such a vector. Own VP. */
+bool synic_has_auto_eoi(const struct vp *vp);
+
 /* Takes all buffers of a pool back from whatever queues they wait in; no posting from it may run meanwhile. */
 void synic_pool_drain(struct synic_pool *pool);
 

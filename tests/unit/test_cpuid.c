@@ -327,6 +327,9 @@ static void test_synthetic_features(void **state)
     child->synthetic_features |= HV_SYNTH_FEATURE_EXTENDED_PROCESSOR_MASKS | HV_SYNTH_FEATURE_NOTIFY_LONG_SPIN_WAIT;
     assert_int_equal(ask(vps[0], 0x40000004, 0).eax, 0xc24);
     assert_int_equal(ask(vps[0], 0x40000004, 0).ebx, 0xfff);
+    backend->features->has_virtual_eoi = true;
+    assert_int_equal(ask(vps[0], 0x40000004, 0).eax, 0xe24); /* AutoEOI is no gain there */
+    backend->features->has_virtual_eoi = false;
     assert_int_equal(ask(vps[0], 0x40000005, 0).eax, PARTITION_VP_MAX);
 }
 

@@ -255,6 +255,13 @@ static void long_flags_supported(void)
     limits.ept_vpid |= VMX_CAP_EPT_UC | VMX_CAP_EPT_ACCESSED_DIRTY;
 }
 
+/* With the APIC lent to the processor. */
+static void long_with_apic(void)
+{
+    good_long();
+    fields[VMCS_CPU2_CONTROLS] |= VMX_CPU2_X2APIC | VMX_CPU2_APIC_REGISTERS | VMX_CPU2_INTERRUPTS;
+}
+
 static void long_without_walk_4(void)
 {
     good_long();
@@ -300,6 +307,7 @@ static void (*const good_states[])(void) = {
     good_pae,
     good_8086,
     long_flags_supported,
+    long_with_apic,
     unrestricted_long,
     unrestricted_protected,
     good_pae_unrestricted,

@@ -283,10 +283,12 @@
 #define X86_MSR_X2APIC_APIC_ID          0x00000802
 #define X86_MSR_X2APIC_VERSION          0x00000803
 #define X86_MSR_X2APIC_TPR              0x00000808
+#define X86_MSR_X2APIC_PPR              0x0000080a
 #define X86_MSR_X2APIC_EOI              0x0000080b
 #define X86_MSR_X2APIC_SVR              0x0000080f
 #define X86_MSR_X2APIC_ISR0             0x00000810
 #define X86_MSR_X2APIC_IRR0             0x00000820
+#define X86_MSR_X2APIC_ESR              0x00000828
 #define X86_MSR_X2APIC_ICR              0x00000830
 #define X86_MSR_X2APIC_LVT_TIMER        0x00000832
 #define X86_MSR_X2APIC_TIMER_INITIAL    0x00000838
