@@ -22,9 +22,10 @@ static const uint16_t ports[] = {
     LAYOUT_PM1_CONTROL_PORT, LAYOUT_PM_TIMER_PORT, LAYOUT_RESET_PORT, LAYOUT_DEBUG_EXIT_PORT, 0xFFFF,
 };
 
-/* Bytes that the guest gave to each transmitter, and that its stream got. */
-static uint64_t accepted[HOST_STREAM_COUNT];
-static uint64_t emitted[HOST_STREAM_COUNT];
+/* Bytes that the guest gave to each transmitter, one by an operation at most, and how many of them its stream got. */
+static uint8_t sent[HOST_STREAM_COUNT][OPERATIONS_MAX];
+static uint32_t accepted[HOST_STREAM_COUNT];
+static uint32_t emitted[HOST_STREAM_COUNT];
 
 /* The UART that takes a byte written to this port as one to send; null if it is no such write. */
 static struct uart16550 *transmitter(struct vm *vm, uint16_t port, uint32_t size)
@@ -56,7 +57,7 @@ static void write_port(struct vm *vm, struct fuzz_input *input)
     struct uart16550 *uart = transmitter(vm, port, size);
 
     if (pio_write(&vm->pio, port, size, value) && uart != NULL) {
-        accepted[uart->stream]++;
+        sent[uart->stream][accepted[uart->stream]++] = (uint8_t)value;
     } else if (uart != NULL) {
         FUZZ_CHECK(uart->transmit_count == UART_TRANSMIT_BYTES);
     }
@@ -152,9 +153,12 @@ static void operate(struct vm *vm, struct fuzz_input *input)
 static void check_streams(struct vm *vm)
 {
     for (uint32_t i = 0; i < HOST_STREAM_COUNT; i++) {
-        emitted[i] += vm->host->streams[i].count;
-        vm->host->streams[i].count = 0;
-        FUZZ_CHECK(accepted[i] == emitted[i] + vm->uarts[i].transmit_count);
+        struct fake_stream *stream = &vm->host->streams[i];
+
+        FUZZ_CHECK(accepted[i] == emitted[i] + stream->count + vm->uarts[i].transmit_count);
+        FUZZ_CHECK(memcmp(stream->bytes, sent[i] + emitted[i], stream->count) == 0);
+        emitted[i] += (uint32_t)stream->count;
+        stream->count = 0;
     }
 }
 

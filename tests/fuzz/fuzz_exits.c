@@ -21,6 +21,7 @@
 #define CHILD_PAGES      100u
 #define CHILD_RAM_PAGES  16u
 #define EXITS_MAX        24u
+#define EXCEPTION_FIRST  12u /* #SS, #GP, #PF, and one that does not exist */
 #define CODE_GPA         0x1000ull
 #define TABLE_GPA        0x2000ull
 #define UNTOUCHABLE_PAGE 0x20u /* mapped without access */
@@ -171,8 +172,8 @@ static enum exit_action perform(struct vp *vp, struct exit_case *exit)
     case 11:
         return exit_memory(vp, &exit->memory);
     case 12:
-        return exit_exception(vp, (uint8_t)fuzz_below(input, 32), fuzz_below(input, 2) != 0, fuzz_u16(input),
-                              fuzz_u64(input));
+        return exit_exception(vp, (uint8_t)(EXCEPTION_FIRST + fuzz_below(input, 4)), fuzz_below(input, 2) != 0,
+                              fuzz_u16(input), fuzz_u64(input));
     case 13:
         return fuzz_below(input, 2) == 0 ? exit_shutdown(vp) : exit_interrupt(vp);
     case 14:
@@ -330,7 +331,7 @@ static void install_intercepts(struct fuzz_input *input)
     struct hv_input_install_intercept all[] = {
         {child, HV_INTERCEPT_ACCESS_MASK_EXECUTE, HvInterceptTypeX64Cpuid, 0},
         {child, HV_INTERCEPT_ACCESS_MASK_READ | HV_INTERCEPT_ACCESS_MASK_WRITE, HvInterceptTypeX64Msr, 0},
-        {child, HV_INTERCEPT_ACCESS_MASK_EXECUTE, HvInterceptTypeException, fuzz_below(input, 32)},
+        {child, HV_INTERCEPT_ACCESS_MASK_EXECUTE, HvInterceptTypeException, EXCEPTION_FIRST + fuzz_below(input, 4)},
     };
 
     for (uint32_t i = 0; i < ARRAY_SIZE(all); i++) {

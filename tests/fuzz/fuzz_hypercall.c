@@ -28,10 +28,11 @@
 #define CODE_MAX           0x200u
 #define OPERATIONS_MAX     40u
 #define STEPS_MAX          4u
+#define CPUS               2u
 #define CHILDREN           2u
 #define CHILD_VPS          2u
 #define CHILD_PAGES        110u
-#define CHILD_RAM_PAGES    8u
+#define CHILD_RAM_PAGES    16u
 #define CHILD_INPUT_GPA    0x3000ull
 #define CHILD_OUTPUT_GPA   0x4000ull
 #define ENTRIES_MAX        100000u
@@ -109,6 +110,8 @@ static uint64_t pick_control(struct fuzz_input *input)
     uint16_t code = codes[fuzz_u8(input) % code_count];
     const struct hypercall_row *row = hypercall_find(code);
     uint32_t kind = fuzz_below(input, 16);
+    uint32_t variable;
+    uint32_t reps;
     uint64_t control;
 
     if (kind == 0) {
@@ -117,8 +120,9 @@ static uint64_t pick_control(struct fuzz_input *input)
     if (kind == 1) {
         return (fuzz_u64(input) & ~HV_HYPERCALL_RESULT_STATUS_MASK) | code;
     }
-    control = hv_hypercall_control(code, row->variable_max != 0 ? fuzz_u8(input) % (row->variable_max + 1u) : 0,
-                                   row->rep_batch != 0 ? 1 + fuzz_u16(input) % 512u : 0, 0);
+    variable = row->variable_max != 0 ? fuzz_u8(input) % (row->variable_max + 1u) : 0;
+    reps = row->rep_batch != 0 ? 1 + fuzz_u16(input) % 512u : 0;
+    control = hv_hypercall_control(code, variable, reps, 0);
     if (row->rep_batch != 0 && kind < 4) {
         control = hv_hypercall_with_rep_start(control, fuzz_below(input, hv_hypercall_rep_count(control) % 256 + 1));
     }
@@ -221,7 +225,7 @@ static void load_registers(struct vp *vp, const struct call *call)
 /* A root VP makes the call, until it is complete or an exception came instead. */
 static void root_call(struct fuzz_input *input)
 {
-    struct vp *vp = sim_root_vp(fuzz_below(input, 2));
+    struct vp *vp = sim_root_vp(fuzz_below(input, CPUS));
     uint64_t input_gpa = SIM_INPUT_GPA + vp->index * 2 * PAGE_SIZE;
     uint64_t output_gpa = input_gpa + PAGE_SIZE;
     uint64_t rip = vp->regs.rip;
@@ -289,7 +293,7 @@ static void child_calls(struct fuzz_input *input)
     uint32_t index = fuzz_below(input, CHILD_VPS);
     uint32_t steps = 1 + fuzz_below(input, STEPS_MAX);
     struct hv_input_dispatch_vp dispatch = {.partition_id = partition_id, .vp_index = index};
-    struct vp *root = sim_root_vp(fuzz_below(input, 2));
+    struct vp *root = sim_root_vp(fuzz_below(input, CPUS));
     struct vp *vp = find_vp(partition_id, index);
 
     if (vp == NULL) {
@@ -320,19 +324,32 @@ static void child_calls(struct fuzz_input *input)
     }
 }
 
-/* The children have some RAM, whose pages 3 and 4 are for parameters, and their hypercall interface is set up. */
-static void make_child(void)
+static void set_msr(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    FUZZ_CHECK(msr_host_write(vp, msr, value) == HV_STATUS_SUCCESS);
+}
+
+/*
+ * The children have some RAM, whose pages 3 and 4 are for parameters, and their guests have set up the hypercall
+ * interface and a SINT. The second child has every privilege: what it may not do is only what is the root's alone.
+ */
+static void make_child(bool is_privileged)
 {
     uint64_t id = sim_create_child(CHILD_PAGES);
     struct partition *partition = sim_partition(id);
 
+    partition->privileges = is_privileged ? UINT64_MAX : partition->privileges;
     sim_map(id, 0, sim_pages(CHILD_RAM_PAGES, 1), CHILD_RAM_PAGES);
     for (uint32_t i = 0; i < CHILD_VPS; i++) {
-        (void)sim_create_vp(id, i);
+        struct vp *vp = sim_create_vp(id, i);
+
+        set_msr(vp, HV_X64_MSR_GUEST_OS_ID, 1);
+        set_msr(vp, HV_X64_MSR_HYPERCALL, 0x5001);
+        set_msr(vp, HV_X64_MSR_SIMP, 0x6001 + i * 2 * PAGE_SIZE);
+        set_msr(vp, HV_X64_MSR_SIEFP, 0x7001 + i * 2 * PAGE_SIZE);
+        set_msr(vp, HV_X64_MSR_SINT0 + 2, 0x50);
+        backend->vp_put(vp);
     }
-    FUZZ_CHECK(msr_host_write(partition->vps[0], HV_X64_MSR_GUEST_OS_ID, 1) == HV_STATUS_SUCCESS);
-    FUZZ_CHECK(msr_host_write(partition->vps[0], HV_X64_MSR_HYPERCALL, 0x5001) == HV_STATUS_SUCCESS);
-    backend->vp_put(partition->vps[0]);
 }
 
 /* A call of the root that no input has chosen, through a page that is certainly its own; reps count from the list. */
@@ -388,9 +405,24 @@ static uint64_t owned_pages(void)
     return count;
 }
 
+/* Statistics pages of what never goes away; those of partitions and VPs go with them. */
+static void unmap_stats_pages(void)
+{
+    struct hv_input_stats_page object = {.object_type = HvStatsObjectHypervisor};
+    uint64_t result = plain_call(HvCallUnmapStatsPage, &object, sizeof(object));
+
+    FUZZ_CHECK(result == HV_STATUS_SUCCESS || result == HV_STATUS_NOT_FOUND);
+    object.object_type = HvStatsObjectLogicalProcessor;
+    for (; object.object_id < CPUS; object.object_id++) {
+        result = plain_call(HvCallUnmapStatsPage, &object, sizeof(object));
+        FUZZ_CHECK(result == HV_STATUS_SUCCESS || result == HV_STATUS_NOT_FOUND);
+    }
+}
+
 static void check_end(uint64_t reserved_pages)
 {
     hostile_page_set(0);
+    unmap_stats_pages();
     for (uint64_t id = 2; id < PARTITION_ID_LIMIT; id++) {
         struct partition *partition = sim_partition(id);
 
@@ -410,12 +442,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     list_codes();
     the_input = &input;
-    sim_start(2);
+    sim_start(CPUS);
     FUZZ_CHECK(device_interrupt_init());
     reserved_pages = machine_pages_in_use();
     (void)sim_root_vp(0);
     for (uint32_t i = 0; i < CHILDREN; i++) {
-        make_child();
+        make_child(i == 1);
     }
     for (uint32_t i = 0; i < OPERATIONS_MAX && input.left != 0; i++) {
         switch (fuzz_below(&input, 8)) {
