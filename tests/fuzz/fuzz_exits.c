@@ -13,6 +13,7 @@
 #include "hv/abi/hv_msr.h"
 #include "hv/lib/compiler.h"
 #include "hv/mem/mem.h"
+#include "hv/partition/connection.h"
 #include "hv/partition/gpa_access.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/hostile_page.h"
@@ -26,6 +27,9 @@
 #define TABLE_GPA        0x2000ull
 #define UNTOUCHABLE_PAGE 0x20u /* mapped without access */
 #define APIC_GPA         0xfee00000ull
+#define DOORBELL_GPA     0xd0000000ull
+#define DOORBELL_SINT    5u
+#define ROOT_PAGES       10u /* for the root's port */
 
 /* What an exit left in the VP before it was handled, and the record. */
 struct exit_case {
@@ -41,8 +45,8 @@ struct exit_case {
 static uint64_t child;
 
 static const uint64_t addresses[] = {
-    CODE_GPA,        TABLE_GPA,         0xfff8,     (uint64_t)UNTOUCHABLE_PAGE << PAGE_SHIFT,
-    APIC_GPA + 0x80, APIC_GPA + 0x380,  0xd0000000, UINT64_C(0x800000000000),
+    CODE_GPA,        TABLE_GPA,         0xfff8,       (uint64_t)UNTOUCHABLE_PAGE << PAGE_SHIFT,
+    APIC_GPA + 0x80, APIC_GPA + 0x380,  DOORBELL_GPA, UINT64_C(0x800000000000),
     UINT64_MAX - 7,  UINT64_C(1) << 48,
 };
 
@@ -341,6 +345,26 @@ static void install_intercepts(struct fuzz_input *input)
     }
 }
 
+/* The root waits for writes of any value and size. */
+static void make_doorbell(void)
+{
+    struct hv_port_info port = {
+        .port_type = HV_PORT_TYPE_DOORBELL, .target_sint = DOORBELL_SINT, .target_vp = HV_ANY_VP};
+    struct hv_connection_info connection = {
+        .port_type = HV_PORT_TYPE_DOORBELL,
+        .gpa = DOORBELL_GPA,
+        .doorbell_flags = HV_DOORBELL_FLAG_TRIGGER_ANY_VALUE,
+    };
+    struct vp *root = sim_root_vp(0);
+    uint64_t ring;
+
+    FUZZ_CHECK(synic_msr_read(root, HV_X64_MSR_SIRBP, &ring) && synic_msr_write(root, HV_X64_MSR_SIRBP, ring | 1));
+    FUZZ_CHECK(synic_msr_write(root, HV_X64_MSR_SINT0 + DOORBELL_SINT, 0xf3));
+    sim_deposit(HV_PARTITION_ID_SELF, ROOT_PAGES);
+    FUZZ_CHECK(port_create(root_partition, 1, child, &port) == HV_STATUS_SUCCESS);
+    FUZZ_CHECK(connection_connect(sim_partition(child), 1, root_partition, 1, &connection) == HV_STATUS_SUCCESS);
+}
+
 /* RAM from 0, a page without access, and the hypercall interface set up. */
 static struct vp *make_child(struct fuzz_input *input)
 {
@@ -362,6 +386,7 @@ static struct vp *make_child(struct fuzz_input *input)
     FUZZ_CHECK(msr_host_write(vp, HV_X64_MSR_GUEST_OS_ID, 1) == HV_STATUS_SUCCESS);
     FUZZ_CHECK(msr_host_write(vp, HV_X64_MSR_HYPERCALL, 0x5001) == HV_STATUS_SUCCESS);
     backend->vp_put(vp);
+    make_doorbell();
     install_intercepts(input);
     return vp;
 }

@@ -20,7 +20,7 @@ STOP_TIMEOUT_S = 120
 # What libFuzzer calls an input that failed.
 ARTIFACTS = ("crash-", "leak-", "oom-", "timeout-")
 # Most inputs are sequences that boot a machine first: long ones from the start are worth more than many short ones.
-DEFAULTS = ("-len_control=0", "-max_len=4096")
+DEFAULTS = ("-len_control=0", "-max_len=4096", "-timeout=60")
 USAGE = """\
 usage: ./partita fuzz TARGET [ARGUMENT...]
 
