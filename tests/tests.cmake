@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Tests that run on the build machine: the portable parts and the host stand-ins of the machine in one archive, and
-# one CMocka program for each tests/unit/test_*.c, tests/machine/test_*.c and tests/sim/test_*.c.
+# one CMocka program for each test_*.c of tests/unit, tests/machine, tests/sim and tests/uc.
 
 # What nested tests start in level 1: the way into an uncompressed Linux.
 add_executable(linux_entry.elf ${PROJECT_SOURCE_DIR}/tests/system/linux_entry.S)
@@ -35,11 +35,14 @@ endif()
 # mem.c would replace the C library's own memcpy and its kin, which the sanitizers watch.
 sources_below(HOSTED_SOURCES hv/lib hv/partition hv/hypercall hv/exit partitions/root/worker vmbus)
 list(FILTER HOSTED_SOURCES EXCLUDE REGEX "/hv/lib/mem\\.c$")
-file(GLOB SUPPORT_SOURCES CONFIGURE_DEPENDS tests/machine/*.c tests/sim/*.c tests/unit/*.c)
+file(GLOB SUPPORT_SOURCES CONFIGURE_DEPENDS tests/machine/*.c tests/sim/*.c tests/uc/*.c
+    tests/uc/*.S tests/unit/*.c)
 set(TEST_SOURCES ${SUPPORT_SOURCES})
 list(FILTER TEST_SOURCES INCLUDE REGEX "/test_[^/]*\\.c$")
 list(FILTER SUPPORT_SOURCES EXCLUDE REGEX "/test_[^/]*\\.c$")
 set_source_files_properties(${SUPPORT_SOURCES} ${TEST_SOURCES} PROPERTIES COMPILE_OPTIONS -Wno-conversion)
+set_source_files_properties(tests/uc/test_guests.c PROPERTIES
+    COMPILE_DEFINITIONS "GUEST_FOLDER=\"${PROJECT_BINARY_DIR}/guests\"")
 
 if(HOSTED_SOURCES OR SUPPORT_SOURCES)
     add_library(hosted STATIC ${HOSTED_SOURCES} ${SUPPORT_SOURCES})
