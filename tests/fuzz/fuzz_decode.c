@@ -188,7 +188,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         FUZZ_CHECK(count < X86_INSN_LENGTH_MAX);
         break;
     case X86_DECODE_TOO_LONG:
-        FUZZ_CHECK(count >= X86_INSN_LENGTH_MAX);
+        /* Whatever follows. */
+        memset(code + count, 0xff, sizeof(code) - count);
+        FUZZ_CHECK(x86_decode(&insn, code, sizeof(code), mode) == X86_DECODE_TOO_LONG);
         break;
     case X86_DECODE_INVALID:
         break;
