@@ -92,7 +92,7 @@ hv_status_t hc_get_partition_property_ex(struct hypercall_context *call);
 /* HvCallSetPartitionProperty. UNKNOWN_PROPERTY; PROPERTY_VALUE_OUT_OF_RANGE; INVALID_PARTITION_STATE; ACCESS_DENIED. */
 hv_status_t hc_set_partition_property(struct hypercall_context *call);
 /* HvCallInstallIntercept: CPUID, MSRs, exceptions. INVALID_PARAMETER: type, access mask or vector; ACCESS_DENIED: the
- * root. */
+ * root; OPERATION_DENIED: ports and holes, which stay the root's. */
 hv_status_t hc_install_intercept(struct hypercall_context *call);
 
 /* hc_memory.c */
@@ -129,7 +129,8 @@ hv_status_t hc_get_vp_index_from_apic_id(struct hypercall_context *call);
  */
 hv_status_t hc_map_vp_state_page(struct hypercall_context *call);
 hv_status_t hc_unmap_vp_state_page(struct hypercall_context *call);
-/* HvCallGetVpState, HvCallSetVpState. INVALID_VP_STATE: it runs; INVALID_PARAMETER: type, pages, content. */
+/* HvCallGetVpState, HvCallSetVpState. INVALID_VP_STATE: it runs; INVALID_PARAMETER: type, pages, content;
+ * INSUFFICIENT_MEMORY: the partition's, of which XSAVE state needs a page for the time of the call. */
 hv_status_t hc_get_vp_state(struct hypercall_context *call);
 hv_status_t hc_set_vp_state(struct hypercall_context *call);
 /* HvCallMapStatsPage, HvCallUnmapStatsPage. INVALID_PARAMETER: object or area; INSUFFICIENT_MEMORY: the caller's. */
