@@ -17,6 +17,9 @@
 #define RESET_CS_BASE           0xffff0000ull
 #define RESET_RIP               0xfff0u
 #define CPUID_VERSION           1u
+/* So many PAUSEs, with no longer way between two, are a loop. With up to 64 ticks each that is some microseconds. */
+#define PAUSE_COUNT             128u
+#define PAUSE_GAP_CYCLES        512u
 
 void vmcb_init_control(struct vp *vp)
 {
@@ -34,6 +37,11 @@ void vmcb_init_control(struct vp *vp)
                             VMCB_MISC2_MWAIT | VMCB_MISC2_MWAIT_ARMED | VMCB_MISC2_XSETBV;
     if (!vp->is_root) {
         vmcb->intercept_misc2 |= VMCB_MISC2_WBINVD;
+    }
+    if (!vp->is_root && svm_has_pause_filter) {
+        vmcb->intercept_misc1 |= VMCB_MISC1_PAUSE;
+        vmcb->pause_filter_count = PAUSE_COUNT;
+        vmcb->pause_filter_threshold = PAUSE_GAP_CYCLES;
     }
     vmcb->iopm_base = svm_iopm(vp->is_root).value;
     vmcb->msrpm_base = svm_msrpm(vp->is_root).value;

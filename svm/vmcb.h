@@ -102,6 +102,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 #define VMCB_MISC1_CPUID    (1u << 18)
 #define VMCB_MISC1_IRET     (1u << 20)
 #define VMCB_MISC1_INVD     (1u << 22)
+#define VMCB_MISC1_PAUSE    (1u << 23)
 #define VMCB_MISC1_HLT      (1u << 24)
 #define VMCB_MISC1_INVLPGA  (1u << 26)
 #define VMCB_MISC1_IOIO     (1u << 27)

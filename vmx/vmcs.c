@@ -25,6 +25,10 @@
 /* No guest runs longer than this without an exit. */
 #define FENCE_HZ            250u
 #define LINK_NONE           UINT64_MAX
+/* A loop of PAUSEs, which take up to 140 ticks each, has no longer way between two; it exits after some microseconds.
+ */
+#define PAUSE_GAP_TSC       512u
+#define PAUSE_WINDOW_TSC    8192u
 
 /* The word that asks for `wanted` and for what the processor insists on, without what it does not have. */
 static uint32_t adjusted(uint32_t wanted, struct vmx_allowed allowed)
@@ -45,7 +49,7 @@ static void init_execution_controls(struct vp *vp)
                                      VMX_CPU_IO_BITMAPS | VMX_CPU_MSR_BITMAPS | VMX_CPU_MONITOR | VMX_CPU_SECONDARY,
                                  vmx_limits.cpu);
     if (!vp->is_root) {
-        cpu2 |= VMX_CPU2_WBINVD;
+        cpu2 |= VMX_CPU2_WBINVD | VMX_CPU2_PAUSE_LOOP;
     }
     /*
      * The timer starts anew at each entry and its value is never saved: a fence, not a clock. External interrupts end
@@ -61,6 +65,10 @@ static void init_execution_controls(struct vp *vp)
     vmcs_write(VMCS_CPU_CONTROLS, own->cpu_controls);
     own->cpu2_controls = adjusted(cpu2, vmx_limits.cpu2);
     vmcs_write(VMCS_CPU2_CONTROLS, own->cpu2_controls);
+    if (own->cpu2_controls & VMX_CPU2_PAUSE_LOOP) {
+        vmcs_write(VMCS_PAUSE_GAP, PAUSE_GAP_TSC);
+        vmcs_write(VMCS_PAUSE_WINDOW, PAUSE_WINDOW_TSC);
+    }
     vmcs_write(VMCS_EXIT_CONTROLS, adjusted(VMX_EXIT_SAVE_DEBUG | VMX_EXIT_HOST_64 | VMX_EXIT_LOAD_PAT |
                                                 VMX_EXIT_SAVE_EFER | VMX_EXIT_LOAD_EFER,
                                             vmx_limits.exit));

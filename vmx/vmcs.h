@@ -72,6 +72,8 @@ enum vmcs_field {
     VMCS_ENTRY_INSN_LENGTH = 0x401a,
     VMCS_TPR_THRESHOLD = 0x401c,
     VMCS_CPU2_CONTROLS = 0x401e,
+    VMCS_PAUSE_GAP = 0x4020,
+    VMCS_PAUSE_WINDOW = 0x4022,
     VMCS_INSN_ERROR = 0x4400,
     VMCS_EXIT_REASON = 0x4402,
     VMCS_EXIT_EVENT = 0x4404, /* VMX_EVENT_ */
@@ -182,6 +184,7 @@ enum vmcs_field {
 #define VMX_CPU2_UNRESTRICTED   (1u << 7)
 #define VMX_CPU2_APIC_REGISTERS (1u << 8)
 #define VMX_CPU2_INTERRUPTS     (1u << 9)
+#define VMX_CPU2_PAUSE_LOOP     (1u << 10)
 #define VMX_CPU2_INVPCID        (1u << 12)
 #define VMX_CPU2_PML            (1u << 17)
 

@@ -32,6 +32,8 @@ enum exit_action exit_rdmsr(struct vp *vp, uint8_t insn_length);
 enum exit_action exit_wrmsr(struct vp *vp, uint8_t insn_length);
 enum exit_action exit_halt(struct vp *vp, uint8_t insn_length);
 enum exit_action exit_xsetbv(struct vp *vp, uint8_t insn_length);
+/* A child spins in PAUSE: it gives its processor back if a VP that it may be waiting for, one of its own partition,
+ * could run and does not. */
 enum exit_action exit_pause(struct vp *vp, uint8_t insn_length);
 /* INVD and WBINVD of a child: no-operations, since its memory is coherent and the caches are not its own. */
 enum exit_action exit_cache_flush(struct vp *vp, uint8_t insn_length);

@@ -156,13 +156,30 @@ enum exit_action exit_xsetbv(struct vp *vp, uint8_t insn_length)
     return EXIT_RESUME;
 }
 
+/* A VP that could run, but nobody has dispatched it. */
+static bool is_kept_waiting(struct vp *vp)
+{
+    bool waits;
+
+    spin_lock(&vp->lock);
+    waits = atomic_load_explicit(&vp->cpu, memory_order_relaxed) == NULL && vp_can_run_locked(vp);
+    spin_unlock(&vp->lock);
+    return waits;
+}
+
 enum exit_action exit_pause(struct vp *vp, uint8_t insn_length)
 {
-    if (!insn_complete(vp, X86_OP_PAUSE, insn_length) || vp->is_root) {
+    if (!insn_complete(vp, X86_OP_PAUSE, insn_length)) {
         return EXIT_RESUME;
     }
-    return leave(
-        vp, VP_RUN_INTERRUPT); /* a spinning child gives its processor back: the root may dispatch the lock holder */
+    for (uint32_t i = 0; i < PARTITION_VP_MAX; i++) {
+        struct vp *other = READ_ONCE(vp->partition->vps[i]);
+
+        if (other != NULL && other != vp && is_kept_waiting(other)) {
+            return leave(vp, VP_RUN_INTERRUPT);
+        }
+    }
+    return EXIT_RESUME;
 }
 
 enum exit_action exit_cache_flush(struct vp *vp, uint8_t insn_length)

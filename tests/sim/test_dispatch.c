@@ -432,6 +432,39 @@ static void test_finalising_stops_what_runs(void **state)
     assert_int_equal(sim_call(HvCallDeletePartition, &child, sizeof(child), NULL, 0), HV_STATUS_SUCCESS);
 }
 
+static enum exit_action pause_once(struct vp *vp, void *context)
+{
+    (void)context;
+    return exit_pause(vp, 2);
+}
+
+/* Exits in a dispatch of a VP 0 that spins; its script has one more. */
+static uint64_t exits_until_it_gives_way(void)
+{
+    uint64_t before = vp0->exit_count;
+    uint64_t rip = vp0->regs.rip;
+
+    sim_script_clear(vp0);
+    sim_script_add(vp0, pause_once, NULL);
+    sim_script_add(vp0, sim_exit_nothing, NULL);
+    assert_dispatch(vp0, 0, READY, HV_VP_DISPATCH_EVENT_NONE);
+    assert_int_equal(vp0->regs.rip, rip + 2);
+    return vp0->exit_count - before;
+}
+
+static void test_a_vp_that_spins_gives_way_to_a_sibling(void **state)
+{
+    (void)state;
+    assert_int_equal(exits_until_it_gives_way(), 2); /* VP 1 waits for its start */
+    vp1->activity = VP_ACTIVE;
+    assert_int_equal(exits_until_it_gives_way(), 1);
+    atomic_store(&vp1->cpu, cpu_get(1));
+    assert_int_equal(exits_until_it_gives_way(), 2); /* it runs */
+    atomic_store(&vp1->cpu, NULL);
+    vp1->is_intercept_suspended = true;
+    assert_int_equal(exits_until_it_gives_way(), 2); /* its root is not done with it */
+}
+
 static void test_application_processors_wait_for_sipi(void **state)
 {
     union hv_register_value cs;
@@ -690,6 +723,7 @@ int main(void)
         TEST(test_suspending_waits_until_the_vp_has_stopped),
         TEST(test_a_running_vp_is_not_touched),
         TEST(test_finalising_stops_what_runs),
+        TEST(test_a_vp_that_spins_gives_way_to_a_sibling),
         TEST(test_application_processors_wait_for_sipi),
         TEST(test_sipi_right_behind_init),
         TEST(test_a_slice_ends),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* links: svm/svm_event.c */
-/* How events go into a VMCB and come back from one. APM vol. 2, Event Injection. */
+/* links: svm/svm_event.c svm/vmcb.c */
+/* How events go into a VMCB and come back from one, and what makes PAUSE exit. APM vol. 2, Event Injection; Pause
+ * Intercept Filtering. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +11,9 @@
 
 #include "hv/abi/hv_register.h"
 #include "hv/lib/x86/x86_regs.h"
+#include "hv/mem/mem.h"
 #include "hv/partition/apic.h"
+#include "hv/partition/partition.h"
 #include "svm/svm.h"
 #include "tests/sim/sim.h"
 
@@ -18,6 +21,7 @@
 #define ERROR_CODE 6u
 
 bool svm_interrupts_are_virtual;
+bool svm_has_pause_filter;
 
 static struct vmcb vmcb;
 static struct svm_vp own;
@@ -34,6 +38,45 @@ static int start(void **state)
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
     svm_interrupts_are_virtual = false;
     return 0;
+}
+
+spa_t svm_iopm(bool is_root)
+{
+    return spa(is_root ? 0x1000 : 0x2000);
+}
+
+spa_t svm_msrpm(bool is_root)
+{
+    return spa(is_root ? 0x3000 : 0x4000);
+}
+
+/* PAUSE exits from a fresh VMCB of such a VP. */
+static bool pause_exits(bool is_root, bool has_filter)
+{
+    static struct partition partition;
+    static struct gpa_space space;
+
+    space.root_table = page_alloc();
+    assert_non_null(space.root_table);
+    memset(&vmcb, 0, sizeof(vmcb));
+    vp.partition = &partition;
+    vp.space = &space;
+    vp.is_root = is_root;
+    svm_has_pause_filter = has_filter;
+    vmcb_init_control(&vp);
+    page_free(space.root_table);
+    return (vmcb.intercept_misc1 & VMCB_MISC1_PAUSE) != 0;
+}
+
+/* Without a filter, the first PAUSE of any loop would exit. */
+static void test_pauses_of_children_exit_where_they_are_counted(void **state)
+{
+    (void)state;
+    assert_true(pause_exits(false, true));
+    assert_true(vmcb.pause_filter_count > 1);
+    assert_int_not_equal(vmcb.pause_filter_threshold, 0);
+    assert_false(pause_exits(false, false));
+    assert_false(pause_exits(true, true));
 }
 
 static uint64_t event(enum vmcb_event_type type, uint32_t vector)
@@ -142,6 +185,7 @@ static void test_no_window_opens_in_a_shadow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_pauses_of_children_exit_where_they_are_counted, start),
         cmocka_unit_test_setup(test_an_interrupt_is_injected, start),
         cmocka_unit_test_setup(test_an_interrupt_is_virtual_where_it_has_to_be, start),
         cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),

@@ -123,6 +123,7 @@ void trap_handle(struct trap_frame *frame)
         frame->rsp = cpu->probe_rsp;
         cpu->probe_rip = 0;
     } else if (frame->vector != TRAP_VECTOR_SPURIOUS) {
+        cpu->interrupt_count++;
         if (handlers[frame->vector] != NULL) {
             handlers[frame->vector]();
         }

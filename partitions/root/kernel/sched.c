@@ -241,6 +241,7 @@ static bool dispatch(struct child_vp *vp, uint64_t slice_end_tsc)
         .time_slice_100ns = list_is_empty(&queue) ? SLICE_ALONE_100NS : SLICE_100NS,
     };
     struct hv_output_dispatch_vp output;
+    uint32_t interrupt_count = READ_ONCE(cpu_this()->interrupt_count);
     hv_status_t status = hypercall(NULL, HvCallDispatchVp, NULL, &input, sizeof(input), &output, sizeof(output));
 
     vp->clear_intercept = false;
@@ -258,6 +259,8 @@ static bool dispatch(struct child_vp *vp, uint64_t slice_end_tsc)
         }
     } else if (output.dispatch_state == HV_VP_DISPATCH_STATE_BLOCKED) {
         return !block(vp, slice_end_tsc);
+    } else if (READ_ONCE(cpu_this()->interrupt_count) == interrupt_count) {
+        slice_end_tsc = rdtsc(); /* not for our sake: it spins, and what it waits for may be another one's turn */
     }
     return !yield(vp, slice_end_tsc);
 }
