@@ -14,6 +14,9 @@
 #define XMM_COUNT     ARRAY_SIZE(((struct hv_vp_register_page *)0)->xmm_registers)
 #define SEGMENT_COUNT ARRAY_SIZE(((struct hv_vp_register_page *)0)->segment_registers)
 
+/* CR8 is the upper half of the task priority. */
+#define CR8_SHIFT 4
+
 static uint64_t get64(struct vp *vp, uint32_t name)
 {
     union hv_register_value value = {0};
@@ -24,6 +27,7 @@ static uint64_t get64(struct vp *vp, uint32_t name)
 void register_page_store(struct vp *vp)
 {
     struct hv_vp_register_page *page = vp->register_page;
+    struct vp_paging_state paging;
     union hv_register_value value;
 
     if (page == NULL) {
@@ -42,12 +46,14 @@ void register_page_store(struct vp *vp)
             page->segment_registers[i] = value.segment;
         }
     }
-    page->cr0 = get64(vp, HvX64RegisterCr0);
-    page->cr3 = get64(vp, HvX64RegisterCr3);
-    page->cr4 = get64(vp, HvX64RegisterCr4);
-    page->cr8 = get64(vp, HvX64RegisterCr8);
-    page->efer = get64(vp, HvX64RegisterEfer);
-    page->dr7 = get64(vp, HvX64RegisterDr7);
+    /* Not each by its name: this is done at every intercept. */
+    backend->get_paging(vp, &paging);
+    page->cr0 = paging.cr0;
+    page->cr3 = paging.cr3;
+    page->cr4 = paging.cr4;
+    page->efer = paging.efer;
+    page->cr8 = apic_tpr(vp) >> CR8_SHIFT;
+    page->dr7 = backend->get_register(vp, HvX64RegisterDr7, &value) == HV_STATUS_SUCCESS ? value.reg64 : 0;
     page->pending_interruption = vp->pending_interruption;
     page->interrupt_state = get64(vp, HvRegisterInterruptState);
     page->xfem = vp->xcr0;
