@@ -170,6 +170,7 @@ const struct cpu_backend svm_backend = {
     .set_register = svm_set_register,
     .get_paging = svm_get_paging,
     .get_code_mode = svm_get_code_mode,
+    .is_code_state = svm_is_code_state,
     .guest_tsc = svm_guest_tsc,
     .intercepts_changed = svm_intercepts_changed,
 };

@@ -24,6 +24,7 @@ struct svm_vp {
     uint64_t asid_epoch;      /* [V] epoch of that ASID on last_cpu */
     uint64_t tsc_aux;         /* [V] while not loaded */
     bool needs_check;         /* [V] state was set from outside: vmcb_check() before the next entry */
+    bool has_event;           /* [V] the VMCB has an event or a window from the last entry */
     bool injects_interrupt;   /* [V] this entry delivers an interrupt as a virtual one */
     bool awaits_iret;         /* [V] IRET of an NMI handler seen, not completed */
     uint64_t iret_rip;        /* [V] where that IRET stands */
@@ -75,6 +76,7 @@ hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_val
 hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 void svm_get_paging(struct vp *vp, struct vp_paging_state *state);
 void svm_get_code_mode(struct vp *vp, struct vp_code_mode *mode);
+bool svm_is_code_state(struct vp *vp, const struct vp_code_state *state);
 uint64_t svm_guest_tsc(struct vp *vp);
 
 /* vmcb.c: control area of a fresh VP, and the architectural reset state. */

@@ -106,14 +106,15 @@ bool svm_is_in_shadow(struct vp *vp)
     return (own->vmcb->interrupt_shadow & 1) != 0 || (is_same && own->shadow_tries < SHADOW_TRIES_MAX);
 }
 
-void svm_prepare_events(struct vp *vp)
+/* Puts what comes next into the VMCB, over what the last time has left there. */
+static void prepare(struct vp *vp, struct svm_vp *own)
 {
-    struct svm_vp *own = svm_of(vp);
     struct vmcb *vmcb = own->vmcb;
     struct vp_event event = vp_next_event(vp);
     uint32_t type = hv_pending_interruption_type(event.interruption);
     uint32_t vector = hv_pending_interruption_vector(event.interruption);
 
+    own->has_event = event.inject || event.want_interrupt_window || vp->interrupt_shadow;
     vmcb->event_injection = 0;
     own->injects_interrupt = false;
     close_interrupt_window(vmcb);
@@ -146,6 +147,16 @@ void svm_prepare_events(struct vp *vp)
         /* The task priority holds it back: what ends that is the next write to CR8, or an APIC access, which exits
          * anyway. */
         vmcb->intercept_cr_write |= VMCB_CR_WRITE_CR8;
+    }
+}
+
+void svm_prepare_events(struct vp *vp)
+{
+    struct svm_vp *own = svm_of(vp);
+
+    /* A shadow is kept whether something is pending or not. */
+    if (own->has_event || vp->interrupt_shadow || vp_has_event(vp)) {
+        prepare(vp, own);
     }
 }
 

@@ -89,8 +89,8 @@ static struct vmcb_segment *table_register(struct vmcb *vmcb, uint32_t name)
 hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value)
 {
     struct svm_vp *own = svm_of(vp);
-    const uint64_t *plain = plain_register(own, name);
     const struct vmcb_segment *segment = segment_register(own->vmcb, name);
+    const uint64_t *plain = segment != NULL ? NULL : plain_register(own, name);
     const struct vmcb_segment *table = table_register(own->vmcb, name);
 
     *value = (union hv_register_value){0};
@@ -185,6 +185,14 @@ void svm_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
     mode->cpl = vmcb->cpl;
     mode->is_protected = (vmcb->cr0 & X86_CR0_PE) != 0 && !(vp->regs.rflags & X86_RFLAGS_VM);
     mode->bits = !mode->is_protected ? 16 : is_long ? 64 : vmcb->cs.attributes & VMCB_SEGMENT_DB ? 32 : 16;
+}
+
+bool svm_is_code_state(struct vp *vp, const struct vp_code_state *state)
+{
+    const struct vmcb *vmcb = svm_of(vp)->vmcb;
+
+    return (vmcb->cs.attributes & VMCB_SEGMENT_L) != 0 && vmcb->cr3 == state->cr3 && vmcb->cpl == state->cpl &&
+           vmcb->efer == (state->efer | X86_EFER_SVME) && vmcb->cr0 == state->cr0 && vmcb->cr4 == state->cr4;
 }
 
 uint64_t svm_guest_tsc(struct vp *vp)

@@ -248,6 +248,7 @@ const struct cpu_backend vmx_backend = {
     .set_register = vmx_set_register,
     .get_paging = vmx_get_paging,
     .get_code_mode = vmx_get_code_mode,
+    .is_code_state = vmx_is_code_state,
     .guest_tsc = vmx_guest_tsc,
     .intercepts_changed = vmx_intercepts_changed,
 };

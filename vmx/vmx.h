@@ -84,6 +84,7 @@ struct vmx_vp {
     bool has_rsp;                    /* [V] regs.gpr[VP_RSP] is what the VMCS holds, or newer */
     bool wants_pdptes;               /* [V] paging registers were set from outside: PDPTEs may be older than them */
     uint32_t vpid;                   /* [V] as in the VMCS */
+    bool has_event;                  /* [V] the VMCS has an event or a window from the last entry */
     uint32_t cpu_controls;           /* [V] as in the VMCS */
     uint32_t cpu2_controls;          /* [V] as in the VMCS */
     uint32_t interrupt_status;       /* [V] as in the VMCS */
@@ -166,6 +167,7 @@ hv_status_t vmx_get_register(struct vp *vp, uint32_t name, union hv_register_val
 hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value);
 void vmx_get_paging(struct vp *vp, struct vp_paging_state *state);
 void vmx_get_code_mode(struct vp *vp, struct vp_code_mode *mode);
+bool vmx_is_code_state(struct vp *vp, const struct vp_code_state *state);
 uint64_t vmx_guest_tsc(struct vp *vp);
 
 /* vmcs.c: controls of a fresh VP, host state of this processor, and the architectural reset state. */

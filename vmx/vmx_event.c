@@ -62,9 +62,9 @@ static void set_tpr_threshold(struct vmx_vp *own, uint32_t threshold)
     }
 }
 
-void vmx_prepare_events(struct vp *vp)
+/* Puts what comes next into the VMCS, over what the last time has left there. */
+static void prepare(struct vp *vp, struct vmx_vp *own)
 {
-    struct vmx_vp *own = vmx_of(vp);
     struct vp_event event = vp_next_event(vp);
     uint32_t windows = 0;
     uint32_t threshold = 0;
@@ -73,7 +73,7 @@ void vmx_prepare_events(struct vp *vp)
         /* Processors may open the NMI window in the shadow of STI, where an NMI is held back: wait for its end. */
         windows = own->blocked & VMX_BLOCKED_STI ? VMX_CPU_INTERRUPT_WINDOW : VMX_CPU_NMI_WINDOW;
     }
-    vmx_select(own);
+    own->has_event = event.inject || event.want_interrupt_window || event.want_nmi_window;
     if (event.inject) {
         inject(vp, event.interruption);
     }
@@ -84,6 +84,16 @@ void vmx_prepare_events(struct vp *vp)
     }
     set_windows(own, windows);
     set_tpr_threshold(own, threshold);
+}
+
+void vmx_prepare_events(struct vp *vp)
+{
+    struct vmx_vp *own = vmx_of(vp);
+
+    vmx_select(own);
+    if (own->has_event || vp_has_event(vp)) {
+        prepare(vp, own);
+    }
 }
 
 void vmx_collect_event(struct vp *vp)

@@ -270,6 +270,15 @@ void vmx_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
     }
 }
 
+bool vmx_is_code_state(struct vp *vp, const struct vp_code_state *state)
+{
+    vmx_select(vmx_of(vp));
+    return vmcs_read(VMCS_GUEST_CR3) == state->cr3 && vmcs_read(VMCS_GUEST_EFER) == state->efer &&
+           (vmcs_read(VMCS_GUEST_CS_ACCESS) & X86_SEG_ATTR_L) != 0 &&
+           (vmcs_read(VMCS_GUEST_SS_ACCESS) & X86_SEG_ATTR_DPL) >> X86_SEG_ATTR_DPL_SHIFT == state->cpl &&
+           vmx_get_cr0(vp) == state->cr0 && vmx_get_cr4() == state->cr4;
+}
+
 uint64_t vmx_guest_tsc(struct vp *vp)
 {
     return rdtsc() + vmx_of(vp)->tsc_offset;

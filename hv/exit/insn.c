@@ -16,16 +16,24 @@ enum x86_mode insn_mode(struct vp *vp)
     return mode.bits == 64 ? X86_MODE_64 : mode.bits == 32 ? X86_MODE_32 : X86_MODE_16;
 }
 
-uint8_t insn_length_of(struct vp *vp, enum x86_op op, uint8_t given)
+static uint8_t decode_length(struct vp *vp, enum x86_op op)
 {
     uint8_t bytes[X86_INSN_LENGTH_MAX];
-    size_t count;
+    size_t count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
+    enum x86_mode mode = insn_mode(vp);
+    uint8_t length = (uint8_t)x86_insn_length_of(op, bytes, count, mode);
 
-    if (given != 0) {
-        return given;
+    if (mode == X86_MODE_64) {
+        vp_note_instruction(vp, (uint32_t)op, bytes, length);
     }
-    count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
-    return (uint8_t)x86_insn_length_of(op, bytes, count, insn_mode(vp));
+    return length;
+}
+
+uint8_t insn_length_of(struct vp *vp, enum x86_op op, uint8_t given)
+{
+    uint8_t length = given != 0 ? given : vp_recall_instruction(vp, (uint32_t)op);
+
+    return length != 0 ? length : decode_length(vp, op);
 }
 
 bool insn_complete(struct vp *vp, enum x86_op op, uint8_t given)

@@ -304,11 +304,6 @@ void apic_set_tpr(struct vp *vp, uint8_t tpr)
     vp->apic.tpr = tpr;
 }
 
-uint8_t apic_tpr(const struct vp *vp)
-{
-    return vp->apic.tpr;
-}
-
 static void write_svr(struct vp *vp, uint32_t value)
 {
     struct apic *apic = &vp->apic;

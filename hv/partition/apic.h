@@ -146,6 +146,23 @@ bool apic_set_irr_no_wake(struct vp *target, uint8_t vector, bool is_level);
 /* True when the vector is pending (not accepted yet). Any context. */
 bool apic_is_pending(const struct vp *vp, uint8_t vector);
 
+/* False: no interrupt is pending in any way, so there is no vector to ask for below. Any context. */
+static inline bool apic_has_pending(const struct apic *apic)
+{
+    uint32_t any = atomic_load_explicit(&apic->extint, memory_order_acquire);
+
+    _Static_assert(APIC_WORDS == 8, "all of them, without a loop: this is asked before each entry");
+    any |= atomic_load_explicit(&apic->irr[0], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[1], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[2], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[3], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[4], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[5], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[6], memory_order_acquire);
+    any |= atomic_load_explicit(&apic->irr[7], memory_order_acquire);
+    return any != 0;
+}
+
 /* Highest pending vector whose priority is above the PPR, or -1. An external (ExtINT) interrupt goes first. Own VP. */
 int apic_pending_vector(const struct vp *vp);
 
@@ -180,7 +197,6 @@ void apic_take_back(struct vp *vp, uint32_t word, uint32_t in_service, uint32_t 
 
 /* Task priority; CR8 is its upper half. Own VP. */
 void apic_set_tpr(struct vp *vp, uint8_t tpr);
-uint8_t apic_tpr(const struct vp *vp);
 uint8_t apic_ppr(const struct vp *vp);
 
 /*

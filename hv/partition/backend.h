@@ -82,6 +82,12 @@ struct vp_paging_state {
     bool has_pdptes;
 };
 
+/* What an address of 64-bit code means depends on these, beside the tables. */
+struct vp_code_state {
+    uint64_t cr0, cr3, cr4, efer;
+    uint8_t cpl;
+};
+
 /* How the VP's code is decoded, and what it may do. */
 struct vp_code_mode {
     uint8_t bits; /* 16, 32 or 64: default size of its code segment */
@@ -135,6 +141,8 @@ struct cpu_backend {
     void (*get_paging)(struct vp *vp, struct vp_paging_state *state);
     /* Decided by fewer registers than that; for exits that need no more. Own VP or from within its exit. */
     void (*get_code_mode)(struct vp *vp, struct vp_code_mode *mode);
+    /* True if the VP executes 64-bit code and get_paging() would give these registers. Within its exit. */
+    bool (*is_code_state)(struct vp *vp, const struct vp_code_state *state);
     /* TSC that the guest would read now. */
     uint64_t (*guest_tsc)(struct vp *vp);
     /* The intercept maps of the VP's partition changed (exceptions, MSRs, ...); applied before its next entry. */

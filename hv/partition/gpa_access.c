@@ -16,8 +16,8 @@
  *
  * While a page is being touched, this processor counts as being in guest mode on the space: whoever unmaps the page
  * meanwhile waits in cpu_quiesce_space() until the copy is over, exactly as for a guest that still has the translation.
- * It is set under the space's lock, so the translation cannot be older than the change that is waited for, and no lock
- * is held during the copy.
+ * No lock is held during the copy. What was found is kept like a translation in a TLB: until the space's generation
+ * changes, which it does before anybody counts as having unmapped a page.
  */
 
 struct access {
@@ -26,26 +26,28 @@ struct access {
     uint8_t GUEST *bytes;
 };
 
-static bool access_begin(struct access *access, struct partition *partition, gpa_t address, uint32_t rights)
-{
-    struct gpa_space *space = &partition->space;
-    struct gpa_mapping mapping;
-    bool is_allowed;
+#define FOUND_COUNT 8u
 
-    spin_lock(&space->lock);
-    mapping = gpa_lookup_locked(space, address);
-    is_allowed = mapping.state == GPA_MAPPED && (mapping.rights & rights) == rights &&
-                 page_owner_of(mapping.address) != PAGE_OWNER_NOT_RAM;
-    if (is_allowed) {
-        access->cpu = cpu_this();
-        access->former_space = atomic_load_explicit(&access->cpu->guest_space, memory_order_relaxed);
-        atomic_store_explicit(&access->cpu->guest_space, space, memory_order_seq_cst);
-    }
-    spin_unlock(&space->lock);
-    if (is_allowed) {
-        access->bytes = GUEST_CAST(uint8_t GUEST *, mem_from_spa(mapping.address));
-    }
-    return is_allowed;
+/* Where a page was found. Holds as long as the space has that generation. */
+struct found {
+    uint64_t space_id; /* 0: nothing was found */
+    uint64_t generation;
+    uint64_t gpa_page;
+    uint8_t GUEST *bytes;
+    uint32_t rights;
+};
+
+/* What a processor has found before: most of what is touched is touched again. [C] */
+struct ALIGNED(64) found_pages {
+    struct found pages[FOUND_COUNT];
+};
+
+static struct found_pages found[CPU_MAX];
+
+static void publish(struct access *access, const struct gpa_space *space)
+{
+    access->former_space = atomic_load_explicit(&access->cpu->guest_space, memory_order_relaxed);
+    atomic_store_explicit(&access->cpu->guest_space, space, memory_order_seq_cst);
 }
 
 static void access_end(const struct access *access)
@@ -54,24 +56,81 @@ static void access_end(const struct access *access)
 }
 
 /*
- * The copies are volatile and of whole qwords where both sides allow: the compiler can neither read a byte twice nor
- * tear a value that the guest writes in one piece.
+ * Begins an access to a page that has to be looked up, and keeps what was found. Published under the lock, so that the
+ * translation cannot be older than the change that is waited for; not before, since whoever holds the lock may be
+ * waiting.
+ */
+static bool begin_by_tables(struct access *access, struct found *entry, struct gpa_space *space, gpa_t address,
+                            uint32_t rights)
+{
+    uint64_t generation = atomic_load_explicit(&space->generation, memory_order_seq_cst);
+    struct gpa_mapping mapping;
+    bool is_allowed;
+
+    spin_lock(&space->lock);
+    mapping = gpa_lookup_locked(space, address);
+    is_allowed = mapping.state == GPA_MAPPED && (mapping.rights & rights) == rights &&
+                 page_owner_of(mapping.address) != PAGE_OWNER_NOT_RAM;
+    if (is_allowed) {
+        publish(access, space);
+    }
+    spin_unlock(&space->lock);
+    if (is_allowed) {
+        *entry =
+            (struct found){.space_id = space->id,
+                           .generation = generation,
+                           .gpa_page = gpa_page(address),
+                           .bytes = GUEST_CAST(uint8_t GUEST *, mem_from_spa(mapping.address)) - gpa_offset(address),
+                           .rights = mapping.rights};
+        access->bytes = entry->bytes + gpa_offset(address);
+    }
+    return is_allowed;
+}
+
+static bool access_begin(struct access *access, struct partition *partition, gpa_t address, uint32_t rights)
+{
+    struct gpa_space *space = &partition->space;
+    struct found *entry;
+
+    access->cpu = cpu_this();
+    entry = &found[access->cpu->index].pages[(gpa_page(address) ^ space->id) % FOUND_COUNT];
+    if (entry->space_id == space->id && entry->gpa_page == gpa_page(address) && (entry->rights & rights) == rights) {
+        /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
+        publish(access, space);
+        if (atomic_load_explicit(&space->generation, memory_order_seq_cst) == entry->generation) {
+            access->bytes = entry->bytes + gpa_offset(address);
+            return true;
+        }
+        access_end(access);
+    }
+    return begin_by_tables(access, entry, space, address, rights);
+}
+
+/* Words at any address. */
+struct PACKED any_qword {
+    uint64_t value;
+};
+
+struct PACKED any_dword {
+    uint32_t value;
+};
+
+/*
+ * The copies are volatile and of whole qwords as far as they go: the compiler can neither read a byte twice nor tear a
+ * value that the guest writes in one piece.
  */
 static void copy_volatile(volatile uint8_t *to, const volatile uint8_t *from, size_t bytes)
 {
     size_t done = 0;
 
-    if ((((uintptr_t)to | (uintptr_t)from) & 7u) == 0) {
-        for (; bytes - done >= 8; done += 8) {
-            *(volatile uint64_t *)(volatile void *)(to + done) =
-                *(const volatile uint64_t *)(const volatile void *)(from + done);
-        }
+    for (; bytes - done >= 8; done += 8) {
+        ((volatile struct any_qword *)(volatile void *)(to + done))->value =
+            ((const volatile struct any_qword *)(const volatile void *)(from + done))->value;
     }
-    if ((((uintptr_t)(to + done) | (uintptr_t)(from + done)) & 3u) == 0) {
-        for (; bytes - done >= 4; done += 4) {
-            *(volatile uint32_t *)(volatile void *)(to + done) =
-                *(const volatile uint32_t *)(const volatile void *)(from + done);
-        }
+    if (bytes - done >= 4) {
+        ((volatile struct any_dword *)(volatile void *)(to + done))->value =
+            ((const volatile struct any_dword *)(const volatile void *)(from + done))->value;
+        done += 4;
     }
     for (; done < bytes; done++) {
         to[done] = from[done];
@@ -224,9 +283,8 @@ bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, ui
     if (trail->page == NULL || trail->count > GPA_TRAIL_WORDS || offset + bytes > PAGE_SIZE) {
         return false;
     }
-    access.former_space = atomic_load_explicit(&access.cpu->guest_space, memory_order_relaxed);
-    /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
-    atomic_store_explicit(&access.cpu->guest_space, space, memory_order_seq_cst);
+    /* As in access_begin(). */
+    publish(&access, space);
     is_way = atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation && words_hold(trail);
     if (is_way) {
         copy_volatile(to, GUEST_CAST(const uint8_t *, trail->page + offset), bytes);

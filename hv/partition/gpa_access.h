@@ -94,4 +94,12 @@ MUST_CHECK hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_fla
 /* The bytes at CS:RIP, at most `size`, as far as they can be reached; returns their number. Own VP or claimed. */
 size_t vp_fetch_instruction(struct vp *vp, uint8_t *bytes, size_t size);
 
+/*
+ * The length of the instruction at CS:RIP if vp_note_instruction() has said it of the same `op` (the caller's number
+ * for what it expects) and the same bytes at the same address in 64-bit mode, and a fetch would bring these bytes now;
+ * else 0. Own VP or claimed.
+ */
+uint8_t vp_recall_instruction(struct vp *vp, uint32_t op);
+void vp_note_instruction(struct vp *vp, uint32_t op, const uint8_t *bytes, uint8_t length);
+
 #endif

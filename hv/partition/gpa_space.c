@@ -6,6 +6,7 @@
 #include "hv/debug/debug.h"
 #include "hv/lib/str.h"
 #include "hv/mem/mem.h"
+#include "hv/partition/cpuid.h"
 #include "hv/partition/deposit.h"
 #include "hv/partition/overlay.h"
 #include "hv/partition/page_owner.h"
@@ -26,6 +27,8 @@
 #define WORK_ENTRY       3u
 #define WORK_TABLE       100u
 #define WORK_SHARE_LARGE 50u
+
+static _Atomic uint64_t next_id = 1;
 
 static bool is_root_space(const struct gpa_space *space)
 {
@@ -134,8 +137,10 @@ hv_status_t gpa_space_init(struct gpa_space *space, struct partition *partition,
     space->partition = partition;
     space->format = format;
     space->limit = limit;
+    space->physical_bits = cpuid_physical_bits();
     space->is_closed = false;
     atomic_init(&space->generation, 1);
+    space->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
     space->root_table = table_alloc(space);
     if (space->root_table == NULL) {
         return HV_STATUS_INSUFFICIENT_MEMORY;

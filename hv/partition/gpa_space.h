@@ -71,9 +71,11 @@ struct gpa_space {
     struct spinlock lock;            /* rank LOCK_RANK_GPA_SPACE */
     struct partition *partition;     /* [I] owner: table pages come from its deposit */
     const struct gpa_format *format; /* [I] */
+    uint64_t id;                     /* [I] no other space ever has it; not 0 */
     uint64_t *root_table;            /* [I] level-4 table, direct-map address */
     _Atomic uint64_t generation;     /* [a] raised before each flush; a VP entry compares and flushes its own TLB tag */
     uint64_t limit;                  /* [I] first GPA beyond the space */
+    uint8_t physical_bits;           /* [I] that the guest's own page tables may use */
     bool is_closed;                  /* [lock] being destroyed: nothing is mapped any more */
     uint64_t table_page_count;       /* [lock] tables in use */
     void *reserve; /* [lock] pages kept so that splitting a mapping never fails, linked by their first 8 bytes */

@@ -71,14 +71,22 @@ enum vp_activity {
     VP_IDLE,   /* guest idle MSR: wakes on a pending interrupt even with IF = 0 */
 };
 
-#define VP_CODE_TRAILS 4u
+#define VP_CODE_TRAILS 8u
+#define VP_CODE_NOTES  16u
 
-/* How a page of code was found that exited, and by which registers; see vp_fetch_instruction(). */
+/* How a page of code was found in which instructions have exited: see vp_fetch_instruction(). */
 struct vp_code_trail {
     uint64_t page; /* linear address >> PAGE_SHIFT */
-    uint64_t cr0, cr3, cr4, efer;
-    uint8_t cpl;
+    struct vp_code_state state;
     struct gpa_trail trail;
+};
+
+/* An instruction that has exited: see vp_recall_instruction(). */
+struct vp_code_note {
+    uint64_t rip;
+    uint64_t code; /* its bytes, and zeros */
+    uint32_t op;
+    uint32_t length; /* at most 8; 0: none is noted */
 };
 
 /* One virtual processor. */
@@ -113,7 +121,8 @@ struct vp {
     struct list_node signal_node;       /* [signal lock] waits to be told to the root (vp_signal.h) */
     _Atomic uint64_t root_signal_count; /* [a] VP signals sent to the root for it (HvRegisterVpRootSignalCount) */
 
-    struct vp_code_trail code_trails[VP_CODE_TRAILS]; /* [V] by the low bits of the page */
+    struct vp_code_trail code_trails[VP_CODE_TRAILS]; /* [V] by low bits of the page */
+    struct vp_code_note code_notes[VP_CODE_NOTES];    /* [V] by low bits of the address */
 
     struct apic apic;
     struct synic synic;
@@ -201,6 +210,15 @@ struct vp_event {
  */
 struct vp_event vp_next_event(struct vp *vp);
 
+/* False: vp_next_event() would have nothing to say, and need not be asked. Own VP. */
+static inline bool vp_has_event(const struct vp *vp)
+{
+    uint32_t requests = atomic_load_explicit(&vp->requests, memory_order_relaxed);
+
+    return vp->pending_interruption != 0 || (requests & (VP_REQUEST_INTERRUPT | VP_REQUEST_NMI)) != 0 ||
+           apic_has_pending(&vp->apic);
+}
+
 /* One zeroed page from the partition's deposit (or null), for the backend's part of a VP; and back. */
 MUST_CHECK void *vp_page_alloc(struct vp *vp);
 void vp_page_free(struct vp *vp, void *page);
@@ -208,8 +226,31 @@ void vp_page_free(struct vp *vp, void *page);
 /* Bit per exception vector that the partition's root intercepts (HvCallInstallIntercept). */
 uint32_t vp_exception_intercepts(struct vp *vp);
 
+/* Task priority; CR8 is its upper half. Own VP. */
+static inline uint8_t apic_tpr(const struct vp *vp)
+{
+    return vp->apic.tpr;
+}
+
+/* RIP after an instruction that ends in another 4 GiB than it begins: only 64-bit code can be there. */
+uint64_t vp_wrapped_rip(struct vp *vp, uint64_t rip);
+
+/* A guest that single-steps gets its trap behind an instruction that was completed for it, too. SDM vol. 3, Single-Step
+ * Exception Condition. */
+void vp_trap_single_step(struct vp *vp);
+
 /* Advances RIP over an instruction of `length` bytes and ends the interrupt shadow. */
-void vp_advance(struct vp *vp, uint8_t length);
+static inline void vp_advance(struct vp *vp, uint8_t length)
+{
+    uint64_t rip = vp->regs.rip + length;
+
+    vp->regs.rip = rip >> 32 == vp->regs.rip >> 32 ? rip : vp_wrapped_rip(vp, rip);
+    vp->regs.rflags &= ~X86_RFLAGS_RF;
+    vp->interrupt_shadow = false;
+    if (UNLIKELY((vp->regs.rflags & X86_RFLAGS_TF) != 0)) {
+        vp_trap_single_step(vp);
+    }
+}
 
 /* Leaves an exception to be delivered at the next entry (instead of anything less severe; #DF merging as the CPU does).
  */

@@ -138,9 +138,7 @@ struct vp_event vp_next_event(struct vp *vp)
     return event;
 }
 
-/* A guest that single-steps gets its trap behind an instruction that was completed for it, too. SDM vol. 3, Single-Step
- * Exception Condition. */
-static void trap_single_step(struct vp *vp)
+void vp_trap_single_step(struct vp *vp)
 {
     union hv_register_value dr6;
     hv_status_t status = backend->get_register(vp, HvX64RegisterDr6, &dr6);
@@ -157,19 +155,7 @@ static void trap_single_step(struct vp *vp)
     (void)atomic_fetch_or_explicit(&vp->requests, VP_REQUEST_SUSPEND, memory_order_seq_cst);
 }
 
-void vp_advance(struct vp *vp, uint8_t length)
+uint64_t vp_wrapped_rip(struct vp *vp, uint64_t rip)
 {
-    uint64_t rip = vp->regs.rip + length;
-
-    /* Only a 64-bit instruction pointer has more than 32 bits; a shorter one that has none needs no look at the mode.
-     */
-    if ((rip >> 32) != (vp->regs.rip >> 32) && !vp_is_long_mode(vp)) {
-        rip = (uint32_t)rip;
-    }
-    vp->regs.rip = rip;
-    vp->regs.rflags &= ~X86_RFLAGS_RF;
-    vp->interrupt_shadow = false;
-    if ((vp->regs.rflags & X86_RFLAGS_TF) != 0) {
-        trap_single_step(vp);
-    }
+    return vp_is_long_mode(vp) ? rip : (uint32_t)rip;
 }

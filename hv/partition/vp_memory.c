@@ -7,7 +7,6 @@
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_execute.h"
 #include "hv/lib/x86/x86_walk.h"
-#include "hv/partition/cpuid.h"
 #include "hv/partition/gpa_access.h"
 #include "hv/partition/gpa_space.h"
 #include "hv/partition/overlay.h"
@@ -70,7 +69,7 @@ static void prepare_walk(struct walker *walker, const struct vp_paging_state *pa
         .efer = paging->efer,
         .rflags = paging->rflags,
         .cpl = paging->cpl,
-        .physical_bits = cpuid_physical_bits(),
+        .physical_bits = walker->vp->space->physical_bits,
         .has_1g_pages = true,
         .pdptes = paging->has_pdptes ? paging->pae_pdpte : NULL,
         .callback_context = walker,
@@ -197,37 +196,66 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
     return HV_STATUS_SUCCESS;
 }
 
-/* What the translation of a code page in 64-bit mode depends on, beside the tables. */
-static bool is_same_code(const struct vp_code_trail *code, const struct vp_paging_state *paging, uint64_t page)
+/* Reads from the page of code at RIP by the trail that leads there. False: there is none, or it leads elsewhere now. */
+static bool follow_trail(struct vp *vp, void *bytes, size_t size)
 {
-    return code->page == page && code->cr3 == paging->cr3 && code->cpl == paging->cpl && code->cr4 == paging->cr4 &&
-           code->cr0 == paging->cr0 && code->efer == paging->efer;
+    uint64_t page = vp->regs.rip >> PAGE_SHIFT;
+    const struct vp_code_trail *code = &vp->code_trails[page % VP_CODE_TRAILS];
+
+    return code->page == page && backend->is_code_state(vp, &code->state) &&
+           gpa_trail_follow(&code->trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size);
 }
 
 /*
- * Code that is executed again and exits again, within a page and in 64-bit mode: the walk need not be made anew as long
- * as it would read the same entries in the same places. False: not such code, or it cannot be reached.
+ * Code that exits again, within a page and in 64-bit mode: the walk need not be made anew as long as it would read the
+ * same entries in the same places. False: not such code, or it cannot be reached.
  */
 static bool fetch_by_trail(struct vp *vp, uint8_t *bytes, size_t size)
 {
     uint64_t page = vp->regs.rip >> PAGE_SHIFT;
-    struct vp_code_trail *code = &vp->code_trails[page % ARRAY_SIZE(vp->code_trails)];
+    struct vp_code_trail *code = &vp->code_trails[page % VP_CODE_TRAILS];
     struct walker walker = {.vp = vp, .trail = &code->trail};
     struct vp_paging_state paging;
     struct x86_walk_context walk;
     struct x86_walk_result result;
 
-    backend->get_paging(vp, &paging);
-    if (is_same_code(code, &paging, page) &&
-        gpa_trail_follow(&code->trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size)) {
+    if (follow_trail(vp, bytes, size)) {
         return true;
     }
-    *code = (struct vp_code_trail){
-        .page = page, .cr0 = paging.cr0, .cr3 = paging.cr3, .cr4 = paging.cr4, .efer = paging.efer, .cpl = paging.cpl};
+    backend->get_paging(vp, &paging);
+    code->page = page;
+    code->state = (struct vp_code_state){
+        .cr0 = paging.cr0, .cr3 = paging.cr3, .cr4 = paging.cr4, .efer = paging.efer, .cpl = paging.cpl};
     gpa_trail_begin(&code->trail, vp->space);
     prepare_walk(&walker, &paging, &walk);
     return x86_walk(&walk, vp->regs.rip, X86_WALK_EXECUTE, &result) == X86_WALK_OK &&
            gpa_trail_read_end(&code->trail, vp->partition, gpa(result.gpa), bytes, size);
+}
+
+static struct vp_code_note *code_note(struct vp *vp)
+{
+    return &vp->code_notes[(vp->regs.rip ^ vp->regs.rip >> 4) % VP_CODE_NOTES];
+}
+
+uint8_t vp_recall_instruction(struct vp *vp, uint32_t op)
+{
+    const struct vp_code_note *note = code_note(vp);
+    uint64_t now;
+
+    if (note->rip != vp->regs.rip || note->op != op || note->length == 0 || !follow_trail(vp, &now, sizeof(now))) {
+        return 0;
+    }
+    return (now ^ note->code) << (64 - 8 * note->length) == 0 ? (uint8_t)note->length : 0;
+}
+
+void vp_note_instruction(struct vp *vp, uint32_t op, const uint8_t *bytes, uint8_t length)
+{
+    struct vp_code_note *note = code_note(vp);
+
+    if (length <= sizeof(note->code)) {
+        *note = (struct vp_code_note){.rip = vp->regs.rip, .op = op, .length = length};
+        memcpy(&note->code, bytes, length);
+    }
 }
 
 size_t vp_fetch_instruction(struct vp *vp, uint8_t *bytes, size_t size)

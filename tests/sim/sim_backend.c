@@ -246,6 +246,17 @@ static void sim_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
     mode->bits = !mode->is_protected ? 16 : is_long ? 64 : (code & X86_SEG_ATTR_DB) != 0 ? 32 : 16;
 }
 
+static bool sim_is_code_state(struct vp *vp, const struct vp_code_state *state)
+{
+    struct vp_paging_state paging;
+    struct vp_code_mode mode;
+
+    sim_get_paging(vp, &paging);
+    sim_get_code_mode(vp, &mode);
+    return mode.bits == 64 && paging.cr0 == state->cr0 && paging.cr3 == state->cr3 && paging.cr4 == state->cr4 &&
+           paging.efer == state->efer && paging.cpl == state->cpl;
+}
+
 static uint64_t sim_guest_tsc(struct vp *vp)
 {
     (void)vp;
@@ -324,6 +335,7 @@ const struct cpu_backend sim_backend = {
     .set_register = sim_set_register,
     .get_paging = sim_get_paging,
     .get_code_mode = sim_get_code_mode,
+    .is_code_state = sim_is_code_state,
     .guest_tsc = sim_guest_tsc,
     .intercepts_changed = sim_intercepts_changed,
 };

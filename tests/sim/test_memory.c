@@ -479,6 +479,53 @@ static void test_changes_are_flushed_before_pages_are_free(void **state)
     assert_true(atomic_load(&root_partition->space.generation) > before);
 }
 
+/* The first byte at GPA page 20 of a child, read twice; -1: it cannot be read. */
+static int byte_at_20(struct partition *owner)
+{
+    uint8_t byte = 0;
+    uint8_t again = 0;
+    bool is_there = gpa_read(owner, gpa_from_page(20), &byte, 1);
+
+    assert_int_equal(gpa_read(owner, gpa_from_page(20), &again, 1), is_there);
+    assert_int_equal(byte, again);
+    return is_there ? byte : -1;
+}
+
+/* Pages are found again without a look at the tables, but never after a change. */
+static void test_copies_see_what_has_changed(void **state)
+{
+    uint64_t pages[2] = {sim_page(), sim_page()};
+    uint8_t byte = 0;
+    uint64_t other;
+
+    (void)state;
+    for (uint8_t i = 0; i < 2; i++) {
+        *(uint8_t *)mem_from_spa(spa_from_page(pages[i])) = (uint8_t)(i + 1);
+    }
+    assert_int_equal(byte_at_20(partition), -1);
+    assert_int_equal(map_one(20, RWX, pages[0]), SUCCESS(1));
+    assert_int_equal(byte_at_20(partition), 1);
+    assert_int_equal(map_one(20, RWX, pages[1]), SUCCESS(1));
+    assert_int_equal(byte_at_20(partition), 2);
+    assert_true(gpa_write(partition, gpa_from_page(20), &(uint8_t){2}, 1));
+    assert_int_equal(map_one(20, HV_MAP_GPA_READABLE, pages[1]), SUCCESS(1));
+    assert_int_equal(byte_at_20(partition), 2);
+    assert_false(gpa_write(partition, gpa_from_page(20), &byte, 1));
+    assert_int_equal(unmap(20, 0, 1), SUCCESS(1));
+    assert_int_equal(byte_at_20(partition), -1);
+    assert_int_equal(map_one(20, RWX, pages[0]), SUCCESS(1));
+    assert_int_equal(byte_at_20(partition), 1);
+    /* Other spaces, which may lie where the one before did; so many that they meet in what a processor remembers. */
+    for (uint8_t i = 0; i < 16; i++) {
+        other = sim_create_child(100);
+        assert_int_equal(byte_at_20(sim_partition(other)), -1);
+        sim_map(other, 20, pages[i % 2], 1);
+        assert_int_equal(byte_at_20(sim_partition(other)), i % 2 + 1);
+        assert_int_equal(byte_at_20(partition), 1);
+        assert_int_equal(sim_destroy_child(other), 100);
+    }
+}
+
 static void test_a_finalised_space_maps_nothing(void **state)
 {
     uint64_t other = sim_create_child(100);
@@ -519,6 +566,7 @@ int main(void)
         TEST(test_copies_cross_pages_and_stop_at_holes),
         TEST(test_root_copies_reach_root_ram_only),
         TEST(test_changes_are_flushed_before_pages_are_free),
+        TEST(test_copies_see_what_has_changed),
         TEST(test_a_finalised_space_maps_nothing),
     };
 
