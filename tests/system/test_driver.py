@@ -704,7 +704,7 @@ lps = 2
         environment = {"PARTITA_QEMU": str(FAKE), "PARTITA_FAKE_SCRIPT": str(self.folder / "script.py")}
         with unittest.mock.patch.dict(os.environ, environment), \
                 unittest.mock.patch.multiple(suite, FOLDER=self.folder / "test"), \
-                unittest.mock.patch.multiple(systemtests, OUT=self.folder, GUEST_SECONDS=2):
+                unittest.mock.patch.multiple(systemtests, OUT=self.folder, GUEST_SECONDS=10):
             chosen = suite.select(self.all_tests(), ["guest-d", "guest-e"], ("svm",))
             return [(test.name, test.problem) for test in suite.run_batch(chosen)]
 
@@ -733,7 +733,7 @@ lps = 2
     def test_batch_dies(self):
         """The guest at which the machine stops or hangs fails; the rest get a boot of their own."""
         rest = f'frame("b", 0, "0"); {self.BEGIN_E.partition(";")[2]} {self.END_E}'
-        for death, text in (("sys.exit(35)", "the hypervisor panicked"), ("time.sleep(60)", "no end after 2 s")):
+        for death, text in (("sys.exit(35)", "the hypervisor panicked"), ("time.sleep(60)", "no end after 10 s")):
             problems = self.run_guests(f"""
 if "guest1.elf" in argument("-initrd"):
     {self.BEGIN_D} {death}

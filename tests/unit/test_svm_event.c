@@ -182,6 +182,27 @@ static void test_no_window_opens_in_a_shadow(void **state)
     sim_stop();
 }
 
+/* An exit that came before the instruction behind STI: the VMCB does not say so. */
+static void test_a_shadow_lasts_until_rip_moves(void **state)
+{
+    (void)state;
+    assert_false(svm_is_in_shadow(&vp));
+    vp.interrupt_shadow = true;
+    svm_prepare_events(&vp); /* nothing is pending yet */
+    assert_true(svm_is_in_shadow(&vp));
+    vp.regs.rip++;
+    assert_false(svm_is_in_shadow(&vp));
+    vp.regs.rip--;
+    /* A jump to itself does not move it: that is not taken for a shadow for ever. */
+    for (uint32_t i = 0; i < 100 && svm_is_in_shadow(&vp); i++) {
+        svm_prepare_events(&vp);
+    }
+    assert_false(svm_is_in_shadow(&vp));
+    vp.interrupt_shadow = false;
+    svm_prepare_events(&vp);
+    assert_int_equal(own.shadow_tries, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),
         cmocka_unit_test_setup(test_no_exception_has_the_vector_of_an_interrupt, start),
         cmocka_unit_test_setup(test_no_window_opens_in_a_shadow, start),
+        cmocka_unit_test_setup(test_a_shadow_lasts_until_rip_moves, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
