@@ -596,6 +596,15 @@ static void test_mmio_fetches_instruction(void **state)
     memory_message(NOWHERE_GPA, READ_ACCESS, "", 0);
     assert_int_equal(handle(), WORKER_RESUME);
     assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.low_part, 1 | (1u << 8) | (14u << 16));
+    /* With NX or SMEP the error code says that it was a fetch. */
+    memory_message(NOWHERE_GPA, READ_ACCESS, "", 0);
+    set_register(HvX64RegisterEfer, 0x500 | X86_EFER_NXE);
+    assert_int_equal(handle(), WORKER_RESUME);
+    assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.low_part >> 32, X86_PF_FETCH);
+    memory_message(NOWHERE_GPA, READ_ACCESS, "", 0);
+    set_register(HvX64RegisterCr4, 0x20 | X86_CR4_SMEP);
+    assert_int_equal(handle(), WORKER_RESUME);
+    assert_int_equal(fake_host_register(host, 0, HvRegisterPendingEvent0).reg128.low_part >> 32, X86_PF_FETCH);
     assert_int_equal(host->ended_count, 0);
 }
 

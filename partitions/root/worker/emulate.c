@@ -204,6 +204,14 @@ static enum x86_access_status fail_access(struct emulation *emulation, const cha
     return X86_ACCESS_RETRY;
 }
 
+/* Whether page faults tell fetches from reads: where the two can have different rights. */
+static bool reports_fetch(const struct x86_cpu *cpu)
+{
+    bool has_nx = (cpu->cr4 & X86_CR4_PAE) != 0 && (cpu->efer & X86_EFER_NXE) != 0;
+
+    return has_nx || (cpu->cr4 & X86_CR4_SMEP) != 0;
+}
+
 static enum x86_access_status page_fault(const struct emulation *emulation, uint64_t linear, uint32_t access,
                                          enum host_translate_result result, struct x86_fault *fault)
 {
@@ -221,8 +229,7 @@ static enum x86_access_status page_fault(const struct emulation *emulation, uint
     if (emulation->cpu.cpl == CPL_USER) {
         error_code |= X86_PF_USER;
     }
-    if (access == HOST_TRANSLATE_EXECUTE && (emulation->cpu.cr4 & X86_CR4_PAE) != 0 &&
-        (emulation->cpu.efer & X86_EFER_NXE) != 0) {
+    if (access == HOST_TRANSLATE_EXECUTE && reports_fetch(&emulation->cpu)) {
         error_code |= X86_PF_FETCH;
     }
     *fault = (struct x86_fault){
