@@ -275,20 +275,49 @@ static bool words_hold(const struct gpa_trail *trail)
     return true;
 }
 
+/* What was published for `access` is a trail that is complete and still the way. */
+static bool is_way(const struct gpa_trail *trail, const struct gpa_space *space)
+{
+    return atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation && words_hold(trail);
+}
+
+static bool is_complete(const struct gpa_trail *trail)
+{
+    return trail->page != NULL && trail->count <= GPA_TRAIL_WORDS;
+}
+
+bool gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, uint64_t word,
+                        uint64_t mask)
+{
+    struct access access = {.cpu = cpu_this()};
+    bool is_there;
+
+    if (!is_complete(trail) || offset + sizeof(word) > PAGE_SIZE) {
+        return false;
+    }
+    publish(&access, space);
+    is_there =
+        is_way(trail, space) &&
+        ((((const volatile struct any_qword *)GUEST_CAST(const struct any_qword *, trail->page + offset))->value ^
+          word) &
+         mask) == 0;
+    access_end(&access);
+    return is_there;
+}
+
 bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, void *to, size_t bytes)
 {
     struct access access = {.cpu = cpu_this()};
-    bool is_way;
+    bool is_good;
 
-    if (trail->page == NULL || trail->count > GPA_TRAIL_WORDS || offset + bytes > PAGE_SIZE) {
+    if (!is_complete(trail) || offset + bytes > PAGE_SIZE) {
         return false;
     }
-    /* As in access_begin(). */
     publish(&access, space);
-    is_way = atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation && words_hold(trail);
-    if (is_way) {
+    is_good = is_way(trail, space);
+    if (is_good) {
         copy_volatile(to, GUEST_CAST(const uint8_t *, trail->page + offset), bytes);
     }
     access_end(&access);
-    return is_way;
+    return is_good;
 }

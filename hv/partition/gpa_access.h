@@ -65,6 +65,10 @@ MUST_CHECK bool gpa_trail_read_word(struct gpa_trail *trail, struct partition *p
 MUST_CHECK bool gpa_trail_read_end(struct gpa_trail *trail, struct partition *partition, gpa_t address, void *to,
                                    size_t bytes);
 
+/* Goes the trail again: true if the qword at `offset` of its page reads as `word` where `mask` is set. */
+MUST_CHECK bool gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset,
+                                   uint64_t word, uint64_t mask);
+
 /* Goes the trail again and reads from its page. False: it is not complete, or no longer the way (then nothing was read,
  * or part). */
 MUST_CHECK bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, void *to,

@@ -196,14 +196,13 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
     return HV_STATUS_SUCCESS;
 }
 
-/* Reads from the page of code at RIP by the trail that leads there. False: there is none, or it leads elsewhere now. */
-static bool follow_trail(struct vp *vp, void *bytes, size_t size)
+/* The trail to the page of code at RIP for the registers as they are; null: there is none. */
+static const struct gpa_trail *code_trail(struct vp *vp)
 {
     uint64_t page = vp->regs.rip >> PAGE_SHIFT;
     const struct vp_code_trail *code = &vp->code_trails[page % VP_CODE_TRAILS];
 
-    return code->page == page && backend->is_code_state(vp, &code->state) &&
-           gpa_trail_follow(&code->trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size);
+    return code->page == page && backend->is_code_state(vp, &code->state) ? &code->trail : NULL;
 }
 
 /*
@@ -218,8 +217,9 @@ static bool fetch_by_trail(struct vp *vp, uint8_t *bytes, size_t size)
     struct vp_paging_state paging;
     struct x86_walk_context walk;
     struct x86_walk_result result;
+    const struct gpa_trail *trail = code_trail(vp);
 
-    if (follow_trail(vp, bytes, size)) {
+    if (trail != NULL && gpa_trail_follow(trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size)) {
         return true;
     }
     backend->get_paging(vp, &paging);
@@ -240,12 +240,16 @@ static struct vp_code_note *code_note(struct vp *vp)
 uint8_t vp_recall_instruction(struct vp *vp, uint32_t op)
 {
     const struct vp_code_note *note = code_note(vp);
-    uint64_t now;
+    const struct gpa_trail *trail;
 
-    if (note->rip != vp->regs.rip || note->op != op || note->length == 0 || !follow_trail(vp, &now, sizeof(now))) {
+    if (note->rip != vp->regs.rip || note->op != op || note->length == 0) {
         return 0;
     }
-    return (now ^ note->code) << (64 - 8 * note->length) == 0 ? (uint8_t)note->length : 0;
+    trail = code_trail(vp);
+    return trail != NULL && gpa_trail_leads_to(trail, vp->space, vp->regs.rip & PAGE_MASK, note->code,
+                                               UINT64_MAX >> (64 - 8 * note->length))
+               ? (uint8_t)note->length
+               : 0;
 }
 
 void vp_note_instruction(struct vp *vp, uint32_t op, const uint8_t *bytes, uint8_t length)
