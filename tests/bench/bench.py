@@ -4,11 +4,13 @@ floor), under KVM and under Xen, all with the same guest program on the same emu
 counts instructions. docs/performance.md says what each row means."""
 
 import json
+import re
+import shutil
 
 import columns
 import options as machine_options
 from columns import Missing
-from common import BUILD, say
+from common import BUILD, Failure, say
 from machine import VENDORS
 
 FOLDER = BUILD / "bench"
@@ -48,10 +50,12 @@ def measure(cpu):
     for name in NAMES:
         say(f"measuring: {name}")
         folder = FOLDER / cpu / name
-        folder.mkdir(parents=True, exist_ok=True)
+        # What an earlier run has left there must not pass for this one's.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
             found[name] = columns.COLUMNS[name](cpu, folder)
-        except Missing as reason:
+        except (Missing, Failure) as reason:
             found[name] = str(reason)
     return found
 
@@ -81,6 +85,16 @@ def table(found):
     return "\n".join(lines)
 
 
+def sizes(folder):
+    """What the hypervisor's log says about its own memory, in KiB, as it started for the column of ours."""
+    text = (folder / "hv.log").read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"hypervisor at 0x([0-9a-f]+)-0x([0-9a-f]+) \((\d+) KiB image", text)
+    if found is None:
+        return {}
+    first, last, image = int(found.group(1), 16), int(found.group(2), 16), int(found.group(3))
+    return {"image_kib": image, "reserved_kib": (last + 1 - first) // 1024}
+
+
 def main(arguments):
     """The command; returns the exit status."""
     parser = machine_options.Parser(prog="partita bench", description="Measure what operations cost in instructions, "
@@ -92,10 +106,12 @@ def main(arguments):
     columns.prepare()
     found = measure(options.cpu)
     print(table(found), flush=True)
+    memory = sizes(FOLDER / options.cpu / "ours") if isinstance(found["ours"], dict) else {}
+    print("".join(f"{name.replace('_kib', '')}: {value} KiB\n" for name, value in memory.items()), end="")
     if options.json:
         missing = {name: column for name, column in found.items() if isinstance(column, str)}
         with open(options.json, "w", encoding="ascii") as file:
-            json.dump({"cpu": options.cpu, "unit": "instructions", "missing": missing, "rows": rows(found)}, file,
-                      indent=1)
+            json.dump({"cpu": options.cpu, "unit": "instructions", "missing": missing, "sizes": memory,
+                       "rows": rows(found)}, file, indent=1)
             file.write("\n")
     return 0 if isinstance(found["ours"], dict) else 1
