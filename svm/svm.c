@@ -27,10 +27,12 @@
 #define CPUID_SVM_EDX_NEXT_RIP      (1u << 3)
 #define CPUID_SVM_EDX_DECODE_ASSIST (1u << 7)
 #define CPUID_SVM_EDX_PAUSE_FILTER  (1u << 10)
+#define CPUID_SVM_EDX_PAUSE_GAP     (1u << 12)
 
 struct backend_features svm_features = {.has_thread_count = true};
 bool svm_interrupts_are_virtual;
 bool svm_has_pause_filter;
+bool svm_has_pause_threshold;
 
 /* The machine is one of QEMU's without a real processor's help. A hypervisor in between says its own name. */
 static bool is_qemu_software_cpu(void)
@@ -67,6 +69,7 @@ static enum backend_fit svm_probe(char *why, size_t size)
     svm_features.has_decode_assist = (svm.edx & CPUID_SVM_EDX_DECODE_ASSIST) != 0;
     svm_features.tlb_tag_count = svm.ebx;
     svm_has_pause_filter = (svm.edx & CPUID_SVM_EDX_PAUSE_FILTER) != 0;
+    svm_has_pause_threshold = (svm.edx & CPUID_SVM_EDX_PAUSE_GAP) != 0;
     svm_interrupts_are_virtual = is_qemu_software_cpu();
     svm_gpa_format.has_1g_pages = (cpuid(CPUID_EXTENDED_FEATURES, 0).edx & CPUID_FEATURES_EDX_1G_PAGES) != 0;
     if (svm.ebx < 2) {

@@ -52,8 +52,9 @@ extern struct backend_features svm_features;
 extern struct gpa_format svm_gpa_format;
 /* External interrupts go in as virtual interrupts instead of through EVENTINJ: a fault of QEMU's software CPU. */
 extern bool svm_interrupts_are_virtual;
-/* PAUSE exits after a number of them in a row, not each time. */
+/* PAUSE exits after a number of them, not each time; with the threshold, of them in a row. */
 extern bool svm_has_pause_filter;
+extern bool svm_has_pause_threshold;
 
 /* svm_entry.S: one trip into the guest. Interrupts off before and after; `regs` all but RAX, RSP, RIP, RFLAGS (in the
  * VMCB). */

@@ -41,7 +41,7 @@ void vmcb_init_control(struct vp *vp)
     if (!vp->is_root && svm_has_pause_filter) {
         vmcb->intercept_misc1 |= VMCB_MISC1_PAUSE;
         vmcb->pause_filter_count = PAUSE_COUNT;
-        vmcb->pause_filter_threshold = PAUSE_GAP_CYCLES;
+        vmcb->pause_filter_threshold = svm_has_pause_threshold ? PAUSE_GAP_CYCLES : 0;
     }
     vmcb->iopm_base = svm_iopm(vp->is_root).value;
     vmcb->msrpm_base = svm_msrpm(vp->is_root).value;

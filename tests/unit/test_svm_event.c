@@ -22,6 +22,7 @@
 
 bool svm_interrupts_are_virtual;
 bool svm_has_pause_filter;
+bool svm_has_pause_threshold;
 
 static struct vmcb vmcb;
 static struct svm_vp own;
@@ -74,6 +75,9 @@ static void test_pauses_of_children_exit_where_they_are_counted(void **state)
     (void)state;
     assert_true(pause_exits(false, true));
     assert_true(vmcb.pause_filter_count > 1);
+    assert_int_equal(vmcb.pause_filter_threshold, 0);
+    svm_has_pause_threshold = true;
+    assert_true(pause_exits(false, true));
     assert_int_not_equal(vmcb.pause_filter_threshold, 0);
     assert_false(pause_exits(false, false));
     assert_false(pause_exits(true, true));
