@@ -333,6 +333,7 @@ enum operand_verdict {
     OPERAND_REP_HIDES_66,  /* Capstone drops 66 when F2 or F3 is there too */
     OPERAND_REX_W_67,      /* Capstone takes 67 beside REX.W for 66 */
     OPERAND_PUSH_66_REX_W, /* PUSH and POP of memory: REX.W counts more than 66 */
+    OPERAND_MOVQ_REX_W,    /* F3 0F 7E with REX.W loads XMM; Capstone takes it for a store of MMX, as without F3 */
     OPERAND_UNEXPLAINED,
     OPERAND_VERDICT_COUNT,
 };
@@ -346,6 +347,7 @@ static const char *const operand_verdict_names[OPERAND_VERDICT_COUNT] = {
     [OPERAND_REP_HIDES_66] = "size: 66 beside F2 or F3",
     [OPERAND_REX_W_67] = "size: 67 beside REX.W",
     [OPERAND_PUSH_66_REX_W] = "size: PUSH or POP of memory with 66 and REX.W",
+    [OPERAND_MOVQ_REX_W] = "register: MOVQ from memory with REX.W",
     [OPERAND_UNEXPLAINED] = "UNEXPLAINED OPERANDS",
 };
 
@@ -497,6 +499,10 @@ static enum operand_verdict judge_operands(const struct x86_insn *insn, const ui
     }
     if (is_vector && insn->encoding == X86_ENCODING_LEGACY && (has_66 || has_rep) && !is_prefix_seen(insn, bytes)) {
         return OPERAND_VECTOR_PREFIX;
+    }
+    if (is_vector && insn->map == X86_MAP_0F && insn->opcode == 0x7e && insn->destination == X86_OPERAND_VECTOR &&
+        (insn->rex & X86_REX_W) != 0) {
+        return OPERAND_MOVQ_REX_W;
     }
     if (!is_same) {
         return OPERAND_UNEXPLAINED;
