@@ -48,10 +48,10 @@ struct cpu {
     uint32_t index;        /* order of start; 0 is the boot processor */
     uint32_t vp_index;     /* HV_X64_MSR_VP_INDEX */
     uint32_t apic_id;
-    uint32_t interrupt_count;
-    uint32_t is_online;    /* atomic */
-    uint32_t is_idle;      /* [run queue lock] halted, or about to be */
-    void *hypercall_input; /* a page each; not for interrupt handlers; null without Hyper-V */
+    uint32_t interrupt_count; /* taken here, but for spurious ones */
+    uint32_t is_online;       /* atomic */
+    uint32_t is_idle;         /* [run queue lock] halted, or about to be */
+    void *hypercall_input;    /* a page each; not for interrupt handlers; null without Hyper-V */
     void *hypercall_output;
     struct hv_message_page *messages; /* SIM page */
     struct child_vp *running;         /* [run queue lock] the child VP it dispatches */
