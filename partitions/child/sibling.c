@@ -134,6 +134,9 @@ static uint8_t behave(void)
     }
     guest_check(guest_clock() - start < TICKS_LIMIT, "sibling", "%u ticks took %llu ms", TICKS,
                 (unsigned long long)((guest_clock() - start) / MS));
+    /* Both partitions are as old; so this one has run while the other one misbehaved, not behind that. */
+    guest_check(guest_clock() < guest_option("ms", 60000) * MS, "meanwhile", "%llu ms after its creation",
+                (unsigned long long)(guest_clock() / MS));
     return guest_failures();
 }
 

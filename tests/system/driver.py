@@ -117,4 +117,7 @@ if __name__ == "__main__":
         # Keep the interpreter from complaining when it flushes a closed stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         STATUS = 128 + signal.SIGPIPE
+    except OSError as error:
+        say(f"{error.filename or 'a file'}: {error.strerror}")
+        STATUS = Failure("").status
     sys.exit(STATUS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writes the guest's initramfs: a newc cpio archive with BusyBox, and a second tiny one that carries a command."""
 
+import os
 import gzip
 import stat
 import subprocess
@@ -34,7 +35,8 @@ if [ -f /etc/partita-exec ]; then
     printf "\\$(printf %03o $status)" | dd of=/dev/port bs=1 seek=244 count=1 conv=notrunc 2>/dev/null
 else
     echo "Linux $(uname -r) on $(nproc) processors; 'poweroff' ends the machine."
-    setsid cttyhack sh &
+    # A background job has Ctrl-C off; login turns it on for the shell.
+    setsid cttyhack login -f root &
     wait $!
 fi
 busybox poweroff -f
@@ -106,7 +108,7 @@ def build(busybox):
 def with_command(base, command):
     """The base archive followed by one that carries the command to execute; the kernel unpacks both in order."""
     archive = Archive()
-    archive.add("etc/partita-exec", stat.S_IFREG | 0o644, command.encode() + b"\n")
+    archive.add("etc/partita-exec", stat.S_IFREG | 0o644, os.fsencode(command) + b"\n")
     # The first archive ends at any length; the kernel looks for the next one on four bytes.
     return base + b"\0" * (-len(base) % 4) + archive.finish()
 

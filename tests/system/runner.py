@@ -40,9 +40,12 @@ def run_folder(wanted):
         folder = wanted or BUILD / ("run" if number == 1 else f"run-{number}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()) and not (folder / ".lock").exists():
+                raise Failure(f"--logs: {wanted} has files that no run has made; give a new or empty folder")
+            lock = open(folder / ".lock", "w", encoding="ascii")  # noqa: SIM115
         except OSError as error:
-            raise Failure(f"cannot make the folder {folder}: {error.strerror}") from error
-        with open(folder / ".lock", "w", encoding="ascii") as lock:
+            raise Failure(f"cannot write to the folder {folder}: {error.strerror}") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

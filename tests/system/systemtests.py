@@ -169,7 +169,10 @@ def judge(section, folder, status, out, err):
         verify(what, text, compiled(setting, fill(section.get(setting, ""))), forbid)
     for setting, what, log in (("only", "console of child 0", "child0.log"), ("hv-only", "hypervisor log", "hv.log"),
                                ("root-only", "root's log", "root.log")):
-        verify(what, text_of(folder / log), only=compiled(setting, section.get(setting, "")))
+        text = text_of(folder / log)
+        if setting in section and not text.strip():
+            raise Broken(f"{what}: nothing in it")
+        verify(what, text, only=compiled(setting, section.get(setting, "")))
 
 
 def run_run(section, folder, cpu):

@@ -371,6 +371,20 @@ time.sleep(60)
         with self.assertRaises(ProcessLookupError):
             os.kill(int((self.folder / "build/run/pid").read_text()), 0)
 
+    def test_logs_folder(self):
+        """A folder with somebody's files is left alone; an own one is used again."""
+        theirs = self.folder / "theirs"
+        theirs.mkdir()
+        (theirs / "disk.img").write_text("x", encoding="utf-8")
+        status, _, err = self.run_driver("", "--exec", "x", "--logs", str(theirs))
+        self.assertEqual((status, err.count("\n")), (2, 1))
+        self.assertIn(f"--logs: {theirs} has files that no run has made", err)
+        self.assertEqual([path.name for path in theirs.iterdir()], ["disk.img"])
+        for _ in range(2):
+            status, out, err = self.run_driver('frame("d", 0, "fine"); frame("x", 0, "0")', "--exec", "x", "--logs",
+                                               str(self.folder / "new"))
+            self.assertEqual((status, out), (0, b"fine"), err)
+
     def test_early_end(self):
         """A machine that ends without the child's end is a failure, however it looks."""
         for arguments, script in ((("--exec", "x"), 'raw(b"BIOS noise")'), ((), "")):

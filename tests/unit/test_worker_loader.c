@@ -254,19 +254,11 @@ static void test_bzimage_places(void **state)
     struct image image = make_bzimage();
 
     (void)state;
-    /* The preferred place is outside RAM: the lowest aligned one instead. */
+    /* The preferred place is outside RAM: a lower one would not help, since the kernel moves up there. */
     bench.input.low_ram_bytes = 16 * MEBIBYTE;
-    expect_loaded(&image);
-    assert_int_equal(bench.entry.rip, 2 * MEBIBYTE + 0x200);
-    assert_int_equal(get_u32(ram(BOOT_GPA + 0x218)), initrd_gpa_for(16 * MEBIBYTE));
-    /* Without relocation that is an error. */
-    image.bytes[0x234] = 0;
     expect_failure(&image, LOADER_NO_ROOM, "does not fit in memory of 64 MiB");
-    image.bytes[0x234] = 1;
-    /* Too little for the kernel anywhere. */
-    bench.input.memory_bytes = 6 * MEBIBYTE;
-    bench.input.low_ram_bytes = 6 * MEBIBYTE;
-    expect_failure(&image, LOADER_NO_ROOM, "memory of 6 MiB: it needs 7 MiB");
+    bench.input.memory_bytes = 20 * MEBIBYTE;
+    expect_failure(&image, LOADER_NO_ROOM, "memory of 20 MiB: it needs 21 MiB");
     /* The initrd ends where the kernel says. */
     bench.input.low_ram_bytes = RAM_BYTES;
     put_u32(image.bytes + 0x22C, 0x1FFFFFF);
@@ -304,10 +296,9 @@ static void test_bzimage_corrupt(void **state)
     expect_failure(&image, LOADER_BAD_HEADER, "alignment");
     put_u32(image.bytes + 0x230, 0x300000);
     expect_failure(&image, LOADER_BAD_HEADER, "alignment");
-    put_u32(image.bytes + 0x230, 0x80000000);
-    put_u64(image.bytes + 0x258, UINT64_MAX - 5);
-    expect_failure(&image, LOADER_NO_ROOM, "does not fit");
     put_u32(image.bytes + 0x230, 0x200000);
+    put_u64(image.bytes + 0x258, UINT64_MAX - 5);
+    expect_failure(&image, LOADER_SEGMENT_OUTSIDE_RAM, "at 0xfffffffffffffffa");
     put_u64(image.bytes + 0x258, 0x40000);
     put_u32(image.bytes + 0x260, 0);
     expect_failure(&image, LOADER_SEGMENT_OUTSIDE_RAM, "at 0x40000");

@@ -25,7 +25,6 @@
 #define HEADER_COMMAND_LINE        0x228u
 #define HEADER_INITRD_LAST_ADDRESS 0x22Cu
 #define HEADER_ALIGNMENT           0x230u
-#define HEADER_IS_RELOCATABLE      0x234u
 #define HEADER_X_LOAD_FLAGS        0x236u
 #define HEADER_COMMAND_LINE_BYTES  0x238u
 #define HEADER_PREFERRED_ADDRESS   0x258u
@@ -123,27 +122,19 @@ static bool parse_header(const struct blob *kernel, struct bzimage *image, struc
     return true;
 }
 
-/* Chooses where the kernel goes: where it wants to be, else the lowest place if it can be moved. */
+/* The kernel goes where it wants to be: one that is below moves up there before it unpacks, and needs that memory too.
+ */
 static bool choose_address(const struct loader_input *input, struct bzimage *image, struct loader_error *error)
 {
     uint64_t alignment = get_u32(image->header + HEADER_ALIGNMENT);
-    uint64_t preferred = get_u64(image->header + HEADER_PREFERRED_ADDRESS);
     uint64_t needed = MAX((uint64_t)get_u32(image->header + HEADER_INIT_BYTES), image->kernel_bytes);
-    struct loader_error first_error;
 
     if (!is_power_of_two_u64(alignment)) {
         return place_fail_header(error, "the kernel alignment of the bzImage", alignment);
     }
-    image->load_gpa = preferred;
-    if (!place_check_piece(input, image->load_gpa, needed, &first_error)) {
-        if (image->header[HEADER_IS_RELOCATABLE] == 0) {
-            *error = first_error;
-            return false;
-        }
-        image->load_gpa = align_up_u64(LAYOUT_EXTENDED_MEMORY_BASE, alignment);
-        if (!place_check_piece(input, image->load_gpa, needed, error)) {
-            return false;
-        }
+    image->load_gpa = get_u64(image->header + HEADER_PREFERRED_ADDRESS);
+    if (!place_check_piece(input, image->load_gpa, needed, error)) {
+        return false;
     }
     if (image->load_gpa < LAYOUT_EXTENDED_MEMORY_BASE) {
         return place_fail(error, LOADER_SEGMENT_OUTSIDE_RAM, image->load_gpa, needed);
