@@ -44,6 +44,7 @@ static void start_backend(void)
         stop_machine("cannot run partitions: %s", why);
     }
     log_line("backend: %s", backend->name);
+    trace_describe(backend->name);
     /* The others follow in sched_processor_start(); this one makes the root's VPs before that. */
     if (!backend->enable_processor()) {
         stop_machine("the boot processor cannot run virtual processors");
