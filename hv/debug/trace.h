@@ -15,11 +15,13 @@ enum trace_event_id {
     TRACE_EVENT,     /* a = event flag number, b = SINT */
     TRACE_DISPATCH,  /* a = partition id, b = result state and event */
     TRACE_INJECT,    /* a = vector, b = type */
-    TRACE_INTERRUPT, /* a = physical vector */
-    TRACE_TIMER,     /* a = deadline TSC */
+    TRACE_INTERRUPT, /* a = physical vector, b = vector that the root gets, or 0 */
+    TRACE_TIMER,     /* a = deadline TSC, b = synthetic timer */
     TRACE_VP_STATE,  /* a = old state, b = new state */
     TRACE_PARTITION, /* a = partition id, b = new state */
     TRACE_MSR,       /* a = MSR number (bit 32: write), b = value */
+    TRACE_ABANDON,   /* a = partition id, b = pages of its deposit that became the root's */
+    TRACE_INTERCEPT, /* a = message type, b = guest RIP */
     TRACE_EVENT_COUNT,
 };
 

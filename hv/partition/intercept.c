@@ -63,7 +63,7 @@ static void deliver(struct vp *vp, uint32_t type, const void *payload, uint8_t s
     vp->is_intercept_suspended = true;
     spin_unlock(&vp->lock);
     vp->run_status = VP_RUN_INTERCEPT;
-    trace(TRACE_MESSAGE, vp->trace_id, type, vp->regs.rip);
+    trace(TRACE_INTERCEPT, vp->trace_id, type, vp->regs.rip);
 }
 
 /* Bytes at RIP: those the processor gave, else fetched through the guest's tables. Returns their number, 0 if there are

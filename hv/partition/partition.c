@@ -73,7 +73,7 @@ void partition_put(struct partition *partition)
     uint64_t pages = deposit_abandon(partition);
 
     if (pages != 0) {
-        trace(TRACE_PARTITION, (uint32_t)partition->id << 16, partition->id, pages);
+        trace(TRACE_ABANDON, (uint32_t)partition->id << 16, partition->id, pages);
     }
     part_page_free(root_partition, partition);
     stats_count(STATS_PARTITIONS, -1);
