@@ -20,6 +20,7 @@ installs the Debian packages it needs and builds; nothing has to be prepared.
 commands:
   run      boot it in QEMU or Bochs with children that run Linux; the terminal is the child's console
   test     build and run the tests
+  trace    show what a running hypervisor has traced
   bench    measure what operations cost, beside KVM and Xen
   fuzz     run a fuzz target until it fails
   iso      write an ISO that boots on BIOS and UEFI machines
@@ -68,6 +69,12 @@ def command_test(arguments):
     return suite.main(arguments)
 
 
+def command_trace(arguments):
+    """./partita trace"""
+    import showtrace
+    return showtrace.main(arguments)
+
+
 def command_bench(arguments):
     """./partita bench"""
     sys.path.append(str(TOP / "tests/bench"))
@@ -81,8 +88,8 @@ def command_fuzz(arguments):
     return fuzzing.main(arguments)
 
 
-COMMANDS = {"run": command_run, "test": command_test, "bench": command_bench, "fuzz": command_fuzz,
-            "iso": command_iso, "setup": command_setup}
+COMMANDS = {"run": command_run, "test": command_test, "trace": command_trace, "bench": command_bench,
+            "fuzz": command_fuzz, "iso": command_iso, "setup": command_setup}
 
 
 def main(arguments):

@@ -28,6 +28,8 @@ STATUS_REFUSED = 1
 STATUS_LOST = 2
 CONNECT_SECONDS = 30
 READ_BYTES = 65536
+# QEMU's monitor for programs (QMP), in the folder of the run.
+MONITOR_SOCKET = "monitor"
 BOCHS_MODEL = "corei7_haswell_4770"
 BOCHS_LAST_WORDS = "Bochs is exiting with the following message:"
 BOCHS_FILES = {"bochsbios": Path("/usr/share/bochs/BIOS-bochs-latest"),
@@ -305,8 +307,8 @@ def running(machine, folder, iso=None):
             stack.callback(stop, process)
             reader = writer = stack.enter_context(accept(listener, process, folder)).fileno()
         else:
-            process = start(qemu_command(machine, folder, iso=iso), folder, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=log, bufsize=0)
+            command = [*qemu_command(machine, folder, iso=iso), "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
+            process = start(command, folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0)
             stack.enter_context(process)
             stack.callback(stop, process)
             reader, writer = process.stdout.fileno(), process.stdin.fileno()

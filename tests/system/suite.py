@@ -32,8 +32,8 @@ PROGRAM_TIMEOUT_S = 300
 LONG_PROGRAM_TIMEOUT_S = 3600
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
-SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "lint/selftest": "tests/lint/test_lint.py",
-           "bench/counts": "tests/bench/test_bench.py"}
+SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "trace/trace": "tests/system/test_trace.py",
+           "lint/selftest": "tests/lint/test_lint.py", "bench/counts": "tests/bench/test_bench.py"}
 
 
 def explain(problem):
