@@ -20,8 +20,7 @@ last events, some 500.
 
 SOURCE is the folder of a `./partita run` that goes on in QEMU (build/run, or its --logs), which stands still while it
 is read, or a file: a raw dump of the machine's physical memory from address 0 (QEMU's monitor: `pmemsave`), or of one
-processor's ring (struct trace_ring in hv/debug/trace_read.h). Bochs has no way to be read while it runs; the dump of
-its memory, if you make one with its debugger (`writemem`), is a file like any other.
+processor's ring (struct trace_ring in hv/debug/trace_read.h). A machine in Bochs cannot be read while it runs.
 """
 
 
@@ -45,7 +44,7 @@ def parser():
                       "when given again")
     made.add_argument("--last", metavar="N", help="only the last N of them")
     made.add_argument("--ctf", metavar="FOLDER", help="write them into this folder as a CTF 1.8 trace, which "
-                      "babeltrace2 and Trace Compass read, instead of printing them")
+                      "babeltrace2 reads, instead of printing them")
     return made
 
 
