@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Writes the guest's initramfs: a newc cpio archive with BusyBox, and a second tiny one that carries a command."""
 
-import os
 import gzip
+import os
 import stat
 import subprocess
 from pathlib import Path
