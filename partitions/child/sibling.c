@@ -66,7 +66,7 @@ static void misbehave_once(enum misbehaviour kind, uint32_t round)
         }
         return;
     default:
-        for (volatile uint32_t i = 0; i < 1000000; i++) {
+        for (volatile uint32_t i = 0; i < 10000; i++) {
         }
         return;
     }
