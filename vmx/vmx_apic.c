@@ -75,6 +75,13 @@ static void load_in_service(struct vp *vp, struct vmx_vp *own)
     }
 }
 
+/* Out of line, like its counterpart: other entries and exits shall not pay for it. */
+static NOINLINE void lend(struct vp *vp, struct vmx_vp *own)
+{
+    load_eoi_exits(vp, own);
+    load_in_service(vp, own);
+}
+
 void vmx_load_apic(struct vp *vp)
 {
     struct vmx_vp *own = vmx_of(vp);
@@ -85,31 +92,41 @@ void vmx_load_apic(struct vp *vp)
     }
     set_lent(own, apic_can_be_lent(vp));
     if (is_lent(own)) {
-        load_eoi_exits(vp, own);
-        load_in_service(vp, own);
+        lend(vp, own);
     }
 }
 
-void vmx_store_apic(struct vp *vp)
+static NOINLINE void take_back(struct vp *vp, struct vmx_vp *own)
 {
-    struct vmx_vp *own = vmx_of(vp);
     uint32_t *in_service = register_of(own, APIC_REG_ISR);
     uint32_t *requested = register_of(own, APIC_REG_IRR);
     uint32_t highest_in_service = 0;
     uint32_t highest_requested = 0;
 
-    apic_set_tpr(vp, (uint8_t)*register_of(own, APIC_REG_TPR));
-    if (!is_lent(own)) {
-        return;
-    }
     for (uint32_t i = 0; i < APIC_WORDS; i++, in_service += REGISTER_STRIDE, requested += REGISTER_STRIDE) {
         find_highest(*in_service, i, &highest_in_service);
         find_highest(*requested, i, &highest_requested);
-        apic_take_back(vp, i, *in_service, *requested);
-        *requested = 0;
+        /* Mostly nothing has changed. */
+        if (*requested != 0 || *in_service != vp->apic.isr[i]) {
+            apic_take_back(vp, i, *in_service, *requested);
+            *requested = 0;
+        }
     }
     /* What the processor has made of the VMCS's field follows from the words: no need to read it. */
     own->interrupt_status = highest_in_service << VMX_INTERRUPT_STATUS_SVI_SHIFT | highest_requested;
+}
+
+void vmx_store_apic(struct vp *vp)
+{
+    struct vmx_vp *own = vmx_of(vp);
+    uint8_t tpr = (uint8_t)*register_of(own, APIC_REG_TPR);
+
+    if (tpr != apic_tpr(vp)) {
+        apic_set_tpr(vp, tpr);
+    }
+    if (is_lent(own)) {
+        take_back(vp, own);
+    }
 }
 
 enum exit_action vmx_handle_virtual_eoi(struct vp *vp)

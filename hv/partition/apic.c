@@ -279,8 +279,7 @@ bool apic_can_be_lent(const struct vp *vp)
 {
     const struct apic *apic = &vp->apic;
 
-    return is_x2apic(apic) && is_software_enabled(apic) && highest_pending(apic) < 0 &&
-           atomic_load_explicit(&apic->extint, memory_order_relaxed) == 0 && !synic_has_auto_eoi(vp);
+    return is_x2apic(apic) && is_software_enabled(apic) && !apic_has_pending(apic) && !synic_has_auto_eoi(vp);
 }
 
 void apic_watched_eois(const struct vp *vp, uint64_t vectors[APIC_QWORDS])

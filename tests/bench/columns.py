@@ -26,6 +26,7 @@ XEN_GUEST = OUT / "bench" / "bench_xen.elf"
 XEN_PACKAGE = "xen-hypervisor-4.17-amd64"
 # QEMU's software CPU applies SMAP where it should not.
 XEN_CPU = "max,-smap"
+XEN_LOG = "xen.log"
 XEN_COMMAND_LINE = "console=com1 com1=115200,8n1 guest_loglvl=all dom0=pvh dom0_mem=64M " \
     "iommu=no-intremap,no-sharept,no-qinval"
 KVM_VMM = OUT / "bench" / "kvm_vmm"
@@ -135,6 +136,22 @@ def floor(cpu, folder):
     return parse(text)
 
 
+def run_to_end(command, folder, seconds, console):
+    """What a machine has said on this console by its end, which the bench guest has to have reached."""
+    with open(folder / "emulator.log", "wb") as errors:
+        process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Missing(f"no end after {seconds} s; logs: {folder}") from None
+        finally:
+            machine.stop(process)
+    text = (folder / console).read_text(encoding="utf-8", errors="replace")
+    if "BENCH-END 0" not in text:
+        raise Missing(f"the bench did not come to its end; logs: {folder}")
+    return text
+
+
 def kvm(cpu, folder):
     """Debian's kernel with KVM and the least VMM (kvm_vmm.c) as its only program."""
     guestfiles.ensure()
@@ -145,23 +162,11 @@ def kvm(cpu, folder):
     tree.add_file("bench/guest.elf", GUEST.read_bytes())
     (folder / "level1.img").write_bytes(tree.finish())
     try:
-        with open(folder / "emulator.log", "wb") as log:
-            process = machine.start(nested.start_command(folder, cpu, "", 1), folder, stdin=subprocess.DEVNULL,
-                                    stdout=log, stderr=log)
-            try:
-                process.wait(KVM_SECONDS[cpu])
-            except subprocess.TimeoutExpired:
-                raise Missing(f"no end after {KVM_SECONDS[cpu]} s; logs: {folder}") from None
-            finally:
-                machine.stop(process)
+        return parse(run_to_end(nested.start_command(folder, cpu, "", 1), folder, KVM_SECONDS[cpu], nested.CONSOLE_LOG))
     finally:
         for pattern in nested.LARGE_FILES:
             for image in folder.glob(pattern):
                 image.unlink()
-    text = (folder / nested.CONSOLE_LOG).read_text(encoding="utf-8", errors="replace")
-    if "BENCH-END 0" not in text:
-        raise Missing(f"the bench did not come to its end; logs: {folder}")
-    return parse(text)
 
 
 def xen_image(folder):
@@ -185,24 +190,12 @@ def xen(cpu, folder):
     QEMU's is Intel's."""
     if cpu == "vmx":
         raise Missing("measured on AMD-V only, since Bochs has no IOMMU")
-    log = folder / "xen.log"
     command = [machine.emulator(), "-M", "q35", *counted(cpu).arguments, "-cpu", XEN_CPU, "-smp", "1", "-m", "768M",
-               "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{log.name}",
+               "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{XEN_LOG}",
                "-device", "intel-iommu", "-kernel", str(xen_image(folder)), "-append", XEN_COMMAND_LINE,
                "-initrd", str(XEN_GUEST)]
-    with open(folder / "emulator.log", "wb") as errors:
-        process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
-        try:
-            process.wait(SECONDS[cpu])
-        except subprocess.TimeoutExpired:
-            raise Missing(f"no end after {SECONDS[cpu]} s; logs: {folder}") from None
-        finally:
-            machine.stop(process)
-    text = "\n".join(line.removeprefix("(d0) ") for line in
-                     log.read_text(encoding="utf-8", errors="replace").replace("\r", "").splitlines())
-    if "BENCH-END 0" not in text:
-        raise Missing(f"the bench did not come to its end; logs: {folder}")
-    return parse(text)
+    lines = run_to_end(command, folder, SECONDS[cpu], XEN_LOG).replace("\r", "").splitlines()
+    return parse("\n".join(line.removeprefix("(d0) ") for line in lines))
 
 
 COLUMNS = {"ours": ours, "floor": floor, "kvm": kvm, "xen": xen}

@@ -9,7 +9,7 @@ import building
 import guestfiles
 import options as machine_options
 import packages
-from common import STATUS_INTERRUPTED, TOP, Failure, build_lock, say
+from common import STATUS_INTERRUPTED, STATUS_USAGE, TOP, Failure, build_lock, say
 
 USAGE = """\
 usage: ./partita COMMAND [OPTION...]
@@ -126,5 +126,5 @@ if __name__ == "__main__":
         STATUS = 128 + signal.SIGPIPE
     except OSError as error:
         say(f"{error.filename or 'a file'}: {error.strerror}")
-        STATUS = Failure("").status
+        STATUS = STATUS_USAGE
     sys.exit(STATUS)

@@ -40,7 +40,7 @@ def run_folder(wanted):
         folder = wanted or BUILD / ("run" if number == 1 else f"run-{number}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()) and not (folder / ".lock").exists():
+            if wanted and any(folder.iterdir()) and not (folder / ".lock").exists():
                 raise Failure(f"--logs: {wanted} has files that no run has made; give a new or empty folder")
             lock = open(folder / ".lock", "w", encoding="ascii")  # noqa: SIM115
         except OSError as error:
