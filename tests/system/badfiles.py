@@ -11,6 +11,7 @@ ELF_MACHINE = 0x12
 PHDR_FILESZ = 0x20
 PHDR_PADDR = 0x18
 PHDR_BYTES = 0x38
+NOISE = bytes((i * 197 + (i >> 8) * 31) & 255 for i in range(65536))
 
 
 def patched(data, offset, form, value):
@@ -18,6 +19,13 @@ def patched(data, offset, form, value):
     copy = bytearray(data)
     struct.pack_into(form, copy, offset, value)
     return bytes(copy)
+
+
+def noisy(image):
+    """A bzImage with noise in the middle of its compressed kernel."""
+    payload, length = struct.unpack_from("<II", image, bzimage.PAYLOAD_OFFSET)
+    at = bzimage.setup_bytes(image) + payload + length // 2
+    return image[:at] + NOISE[:1024] + image[at + 1024:]
 
 
 def first_segment(elf):
@@ -38,6 +46,7 @@ def make(folder):
         "bzimage-header-only": image[:0x260],
         "bzimage-half": image[:len(image) // 2],
         "bzimage-old-protocol": patched(image, bzimage.VERSION_OFFSET, "<H", 0x0200),
+        "bzimage-noise": noisy(image),
         "bzimage-many-setup-sectors": patched(image[:16384], bzimage.SETUP_SECTS_OFFSET, "<B", 255),
         "elf-header-only": elf[:64],
         # Behind the notes in the first segment, so that there is an entry point.
@@ -48,7 +57,7 @@ def make(folder):
         # The second one, since the first has the entry point.
         "elf-far-segment": patched(elf, head + PHDR_BYTES + PHDR_PADDR, "<Q", 1 << 50),
         "initrd-half": initrd[:len(initrd) // 2],
-        "initrd-noise": bytes((i * 197 + (i >> 8) * 31) & 255 for i in range(65536)),
+        "initrd-noise": NOISE,
     }
     for name, data in files.items():
         path = folder / name

@@ -819,6 +819,49 @@ static void test_halt_and_unknown(void **state)
     assert_non_null(strstr(host->log, "0x80010001 (MSR) is not handled"));
 }
 
+/* Writes the lower half of the IO-APIC's entry for pin 4. */
+static void program_ioapic(uint8_t vector, uint8_t delivery_mode, bool is_masked)
+{
+    uint8_t store[7] = {0xC7, 0x43, 0x10, vector, delivery_mode, is_masked ? 1 : 0, 0};
+
+    memory_message(IOAPIC_GPA, WRITE_ACCESS, "\xC7\x03\x18\x00\x00\x00", 6);
+    set_register(HvX64RegisterRbx, IOAPIC_GPA);
+    assert_int_equal(handle(), WORKER_RESUME);
+    memory_message(IOAPIC_GPA + 0x10, WRITE_ACCESS, (const char *)store, sizeof(store));
+    assert_int_equal(handle(), WORKER_RESUME);
+}
+
+static void set_flags(uint32_t vp_index, uint64_t rflags)
+{
+    uint32_t name = HvX64RegisterRflags;
+    union hv_register_value value = {.reg64 = rflags};
+
+    assert_int_equal(host_set_vp_registers(host, vp_index, &name, &value, 1), HV_STATUS_SUCCESS);
+}
+
+/* Nothing wakes VPs with interrupts disabled, as they are at reset, but an NMI or INIT that a device may send. */
+static void test_halted(void **state)
+{
+    (void)state;
+    set_flags(0, X86_RFLAGS_FIXED);
+    set_flags(1, X86_RFLAGS_FIXED);
+    assert_true(worker_is_halted(vm));
+    set_flags(1, X86_RFLAGS_FIXED | X86_RFLAGS_IF);
+    assert_false(worker_is_halted(vm));
+    set_flags(1, X86_RFLAGS_FIXED);
+    host->get_status = HV_STATUS_INVALID_VP_STATE;
+    assert_false(worker_is_halted(vm));
+    host->get_status = HV_STATUS_SUCCESS;
+    for (uint8_t mode = 0; mode < 8; mode++) {
+        program_ioapic(0x31, mode, false);
+        set_flags(0, X86_RFLAGS_FIXED);
+        assert_int_equal(worker_is_halted(vm), mode != 4 && mode != 5);
+        program_ioapic(0x31, mode, true);
+        set_flags(0, X86_RFLAGS_FIXED);
+        assert_true(worker_is_halted(vm));
+    }
+}
+
 static void test_debug_exit(void **state)
 {
     (void)state;
@@ -968,6 +1011,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hypervisor_refuses_to_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_triple_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(test_halt_and_unknown, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_halted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_debug_exit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_off_and_reset_ports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reset_port, setup, teardown),

@@ -79,6 +79,20 @@ bool sched_stop_vm(struct child_vp *vps, uint32_t count)
     return is_stopped;
 }
 
+uint64_t sched_blocked_signals(const struct child_vp *vps, uint32_t count)
+{
+    bool were_on = spin_lock_irq(&lock);
+    bool is_blocked = true;
+    uint64_t signals = 1;
+
+    for (uint32_t i = 0; i < count; i++) {
+        is_blocked = is_blocked && vps[i].state == CHILD_VP_BLOCKED;
+        signals += vps[i].signals_received;
+    }
+    spin_unlock_irq(&lock, were_on);
+    return is_blocked ? signals : 0;
+}
+
 void sched_forget(struct host_vm **vm)
 {
     bool were_on = spin_lock_irq(&lock);

@@ -27,6 +27,7 @@
      HV_SYNTH_FEATURE_TLB_FLUSH_HYPERCALLS | HV_SYNTH_FEATURE_SYNTHETIC_CLUSTER_IPI)
 #define MAP_LIST_MAX 509u
 #define UNMAP_MAX    512u
+#define LOOK_100NS   (1000 * CLOCK_100NS_PER_MS)
 #define TEXT_BYTES   (BOOT_TEXT_BYTES + 64u)
 
 static struct host_vm *vms[VM_MAX]; /* set before the VPs are queued, cleared after they have stopped */
@@ -294,6 +295,26 @@ static const struct boot_module *find_kernel(uint32_t index, const struct option
     return own != NULL ? own : boot_module("kernel");
 }
 
+/* Ends children that nothing wakes any more: found halted twice, and no VP was signalled in between. */
+static void look_for_halted(struct host_timer *timer)
+{
+    for (uint32_t i = 0; i < VM_MAX; i++) {
+        struct host_vm *vm = vms[i];
+        uint64_t signals = vm == NULL ? 0 : sched_blocked_signals(vm->vps, vm->vp_count);
+
+        if (signals == 0) {
+            continue;
+        }
+        if (signals == vm->halted_signals) {
+            host_vm_ended(vm, HOST_VM_HALTED, 0);
+        }
+        vm->halted_signals = worker_is_halted(vm->worker) ? signals : 0;
+    }
+    host_timer_arm(timer, clock_now() + LOOK_100NS);
+}
+
+static struct host_timer halted_look = {.expired = look_for_halted};
+
 bool vm_start(uint32_t index, const struct options *options)
 {
     const struct boot_module *kernel = find_kernel(index, options);
@@ -328,6 +349,7 @@ bool vm_start(uint32_t index, const struct options *options)
     for (uint32_t i = 0; i < vm->vp_count; i++) {
         sched_add(&vm->vps[i]);
     }
+    host_timer_arm(&halted_look, clock_now() + LOOK_100NS);
     return true;
 }
 
@@ -338,7 +360,7 @@ static void report_end(const struct host_vm *vm)
                                                             : VM_STATUS_FAILED + (uint32_t)vm->end_reason;
 
     if (status >= VM_STATUS_FAILED && vm->end_reason != HOST_VM_EXIT) {
-        console_text(CONSOLE_STREAM_ERROR, vm->index, "minroot: child %u: %s (%#x)", vm->index,
+        console_text(CONSOLE_STREAM_ERROR, vm->index, vm->end_status == 0 ? "minroot: child %u: %s" : "minroot: child %u: %s (%#x)", vm->index,
                      worker_end_reason_text(vm->end_reason), vm->end_status);
     }
     console_text(CONSOLE_STREAM_EXIT, vm->index, "%u", status);

@@ -8,9 +8,11 @@
 
 #include <stdarg.h>
 
+#include "hv/abi/hv_register.h"
 #include "hv/lib/addr.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
+#include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/worker/acpi/tables.h"
 #include "partitions/root/worker/dev/debug_exit.h"
 #include "partitions/root/worker/layout.h"
@@ -65,6 +67,8 @@ const char *worker_end_reason_text(enum host_vm_end reason)
         return "instruction that cannot be emulated";
     case HOST_VM_HOST_FAILED:
         return "hypervisor call failed";
+    case HOST_VM_HALTED:
+        return "all VPs are halted with interrupts disabled: nothing can wake them";
     }
     return "unknown reason";
 }
@@ -271,6 +275,29 @@ void worker_press_power_button(struct vm *vm)
     host_vm_lock(vm->host);
     acpi_pm_press_power_button(&vm->acpi_pm);
     host_vm_unlock(vm->host);
+}
+
+/* A VP that waits for a start-up IPI has the flags of its reset. */
+static bool has_interrupts_disabled(struct vm *vm, uint32_t vp_index)
+{
+    static const uint32_t name = HvX64RegisterRflags;
+    union hv_register_value value;
+
+    return host_get_vp_registers(vm->host, vp_index, &name, &value, 1) == HV_STATUS_SUCCESS &&
+           (value.reg64 & X86_RFLAGS_IF) == 0;
+}
+
+bool worker_is_halted(struct vm *vm)
+{
+    bool is_halted;
+
+    host_vm_lock(vm->host);
+    is_halted = !ioapic_can_always_interrupt(&vm->ioapic);
+    for (uint32_t i = 0; i < vm->vp_count && is_halted; i++) {
+        is_halted = has_interrupts_disabled(vm, i);
+    }
+    host_vm_unlock(vm->host);
+    return is_halted;
 }
 
 void worker_get_counters(struct vm *vm, struct worker_counters *counters)

@@ -55,11 +55,16 @@ static uint32_t pin_bit(uint32_t pin)
     return UINT32_C(1) << pin;
 }
 
+static uint32_t delivery_mode(uint64_t entry)
+{
+    return (uint32_t)((entry >> ENTRY_DELIVERY_SHIFT) & ENTRY_DELIVERY_MASK);
+}
+
 /* Sends the interrupt of a pin if its entry allows it. */
 static void deliver(struct ioapic *ioapic, uint32_t pin)
 {
     uint64_t entry = ioapic->entries[pin];
-    uint32_t type = (uint32_t)((entry >> ENTRY_DELIVERY_SHIFT) & ENTRY_DELIVERY_MASK);
+    uint32_t type = delivery_mode(entry);
     uint32_t vector = (uint32_t)(entry & ENTRY_VECTOR);
     bool is_vectored = type == DELIVERY_FIXED || type == DELIVERY_LOWEST_PRIORITY;
     /* NMI and INIT are edges whatever the entry says. */
@@ -112,6 +117,19 @@ void ioapic_set_line(const struct irq_line *line, bool is_asserted)
     if (is_asserted) {
         deliver(ioapic, line->pin);
     }
+}
+
+bool ioapic_can_always_interrupt(const struct ioapic *ioapic)
+{
+    for (uint32_t pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++) {
+        uint64_t entry = ioapic->entries[pin];
+        uint32_t mode = delivery_mode(entry);
+
+        if ((entry & ENTRY_MASKED) == 0 && (mode == DELIVERY_NMI || mode == DELIVERY_INIT)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void ioapic_end_of_interrupt(struct ioapic *ioapic, uint8_t vector)

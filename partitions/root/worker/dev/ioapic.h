@@ -36,6 +36,9 @@ void ioapic_set_line(const struct irq_line *line, bool is_asserted);
 /* A local APIC has seen the end of a level-triggered interrupt with this vector. */
 void ioapic_end_of_interrupt(struct ioapic *ioapic, uint8_t vector);
 
+/* A pin is programmed to interrupt VPs that have interrupts disabled, by NMI or INIT. */
+bool ioapic_can_always_interrupt(const struct ioapic *ioapic);
+
 /* Register window: `offset` from its base, size 1, 2, 4 or 8. */
 uint64_t ioapic_read(void *device, uint64_t offset, uint32_t size_bytes);
 void ioapic_write(void *device, uint64_t offset, uint32_t size_bytes, uint64_t value);
