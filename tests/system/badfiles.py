@@ -21,11 +21,15 @@ def patched(data, offset, form, value):
     return bytes(copy)
 
 
-def noisy(image):
-    """A bzImage with noise in the middle of its compressed kernel."""
+def noisy(data, offset):
+    """The data with 1 KiB of noise at an offset."""
+    return data[:offset] + NOISE[:1024] + data[offset + 1024:]
+
+
+def middle_of_payload(image):
+    """The offset of the middle of a bzImage's compressed kernel."""
     payload, length = struct.unpack_from("<II", image, bzimage.PAYLOAD_OFFSET)
-    at = bzimage.setup_bytes(image) + payload + length // 2
-    return image[:at] + NOISE[:1024] + image[at + 1024:]
+    return bzimage.setup_bytes(image) + payload + length // 2
 
 
 def first_segment(elf):
@@ -46,7 +50,7 @@ def make(folder):
         "bzimage-header-only": image[:0x260],
         "bzimage-half": image[:len(image) // 2],
         "bzimage-old-protocol": patched(image, bzimage.VERSION_OFFSET, "<H", 0x0200),
-        "bzimage-noise": noisy(image),
+        "bzimage-noise": noisy(image, middle_of_payload(image)),
         "bzimage-many-setup-sectors": patched(image[:16384], bzimage.SETUP_SECTS_OFFSET, "<B", 255),
         "elf-header-only": elf[:64],
         # Behind the notes in the first segment, so that there is an entry point.
@@ -56,6 +60,7 @@ def make(folder):
         "elf-huge-segment": patched(elf, head + PHDR_FILESZ, "<Q", (1 << 64) - 4096),
         # The second one, since the first has the entry point.
         "elf-far-segment": patched(elf, head + PHDR_BYTES + PHDR_PADDR, "<Q", 1 << 50),
+        "initrd-corrupt": noisy(initrd, len(initrd) // 2),
         "initrd-half": initrd[:len(initrd) // 2],
         "initrd-noise": NOISE,
     }

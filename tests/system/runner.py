@@ -29,6 +29,7 @@ POWER_OFF_SECONDS = 20
 TICK_SECONDS = 0.2
 READ_BYTES = 65536
 LOG_LINES = 12
+CONSOLE_LINES = 30  # a kernel's panic with its call trace
 RAW_END_BYTES = 4096
 ROOT_PREFIX = "minroot: "
 
@@ -189,6 +190,13 @@ class Output:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return not self.framed and bool(last) and not last.startswith(ROOT_PREFIX)
 
+    def logs_to_show(self):
+        """Logs of consoles that nobody has seen, of children about whose end the root had to say something."""
+        if not self.framed or self.shows_consoles:
+            return []
+        return [f"child{child}.log" for child in sorted(self.statuses)
+                if any(text.startswith(f"{ROOT_PREFIX}child {child}: ") for text in self.errors)]
+
     def status(self):
         """The first nonzero status in the order of the children, else 0."""
         return next((status for _, status in sorted(self.statuses.items()) if status), 0)
@@ -287,10 +295,10 @@ class Session:
         return bool(data)
 
 
-def show_logs(folder, names=("hv.log", "root.log", "emulator.log")):
+def show_logs(folder, names=("hv.log", "root.log", "emulator.log"), count=LOG_LINES):
     """The last lines of the logs that have any."""
     for name in names:
-        lines = tail(folder / name, LOG_LINES)
+        lines = tail(folder / name, count)
         if lines:
             say(f"last lines of {folder / name}:")
             for line in lines:
@@ -321,6 +329,7 @@ def verdict(reason, output, folder, options, emulator_status):
         show_logs(folder)
         return STATUS_BROKEN
     if output.is_complete() and not output.faults:
+        show_logs(folder, output.logs_to_show(), CONSOLE_LINES)
         return output.status()
     if emulator_status == 0 and (output.errors or output.faults):
         return STATUS_BROKEN
