@@ -33,8 +33,8 @@ static void other_main(uint32_t number)
 /* Halted as the others are, but with interrupts enabled, for its timer's. */
 static void sleep_quietly(void)
 {
-    wrmsr(HV_X64_MSR_STIMER0_CONFIG, HV_STIMER_AUTO_ENABLE | HV_STIMER_DIRECT_MODE |
-                                         (uint64_t)VECTOR_TICK << HV_STIMER_VECTOR_SHIFT);
+    wrmsr(HV_X64_MSR_STIMER0_CONFIG,
+          HV_STIMER_AUTO_ENABLE | HV_STIMER_DIRECT_MODE | (uint64_t)VECTOR_TICK << HV_STIMER_VECTOR_SHIFT);
     wrmsr(HV_X64_MSR_STIMER0_COUNT, guest_clock() + QUIET);
     irq_wait();
 }

@@ -360,7 +360,8 @@ static void report_end(const struct host_vm *vm)
                                                             : VM_STATUS_FAILED + (uint32_t)vm->end_reason;
 
     if (status >= VM_STATUS_FAILED && vm->end_reason != HOST_VM_EXIT) {
-        console_text(CONSOLE_STREAM_ERROR, vm->index, vm->end_status == 0 ? "minroot: child %u: %s" : "minroot: child %u: %s (%#x)", vm->index,
+        console_text(CONSOLE_STREAM_ERROR, vm->index,
+                     vm->end_status == 0 ? "minroot: child %u: %s" : "minroot: child %u: %s (%#x)", vm->index,
                      worker_end_reason_text(vm->end_reason), vm->end_status);
     }
     console_text(CONSOLE_STREAM_EXIT, vm->index, "%u", status);
