@@ -11,13 +11,15 @@
 #include "hv/debug/provoke.h"
 #include "hv/debug/trace_read.h"
 #include "hv/irq/irq.h"
+#include "hv/lib/str.h"
 #include "hv/mem/mem_init.h"
 #include "hv/partition/backend.h"
 #include "hv/partition/partition.h"
 #include "hv/sched/sched.h"
 #include "hv/time/time.h"
 
-#define WHY_MAX 200
+#define WHY_MAX    200
+#define OPTION_MAX 8
 
 /* What entry.S handed over. */
 static uint32_t loader_magic;
@@ -39,7 +41,13 @@ static void start_trace(void)
 static void start_backend(void)
 {
     char why[WHY_MAX] = "";
+    char check[OPTION_MAX];
 
+    if (boot_option("entrycheck", check, sizeof(check))) {
+        backend_checks_entries = !str_equal(check, "off");
+        log_line("option entrycheck=%s: VP states are %s", check,
+                 backend_checks_entries ? "checked before an entry" : "checked by the processor alone");
+    }
     if (!backend_select(why, sizeof(why))) {
         stop_machine("cannot run partitions: %s", why);
     }

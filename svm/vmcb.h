@@ -89,6 +89,14 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB layout");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 
+/* The state save area, as far as it is defined here. */
+#define VMCB_STATE_BYTES (offsetof(struct vmcb, rsvd10) - offsetof(struct vmcb, es))
+
+static inline void *vmcb_state(struct vmcb *vmcb)
+{
+    return (uint8_t *)vmcb + offsetof(struct vmcb, es);
+}
+
 /* Attributes of a code segment. */
 #define VMCB_SEGMENT_L  (1u << 9)
 #define VMCB_SEGMENT_DB (1u << 10)

@@ -277,7 +277,7 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
     atomic_store_explicit(&cpu->guest_space, vp->space, memory_order_seq_cst);
     tlb_prepare(vp, own_cpu, own);
-    is_good = !own->needs_check || vmcs_check(read_field, &vmx_limits) == NULL;
+    is_good = !own->needs_check || !backend_checks_entries || vmcs_check(read_field, &vmx_limits) == NULL;
     own->needs_check = false;
     is_entered = is_good && vmx_enter(&vp->regs, &own->host_rsp, own->is_launched);
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);

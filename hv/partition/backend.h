@@ -152,6 +152,10 @@ struct cpu_backend {
 /* The backend this machine uses; null until backend_select() succeeded. */
 extern const struct cpu_backend *backend;
 
+/* A VP's state that was set from outside is checked before its next entry. Cleared by the option entrycheck=off, so
+ * that the processor's own refusal can be seen. */
+extern bool backend_checks_entries;
+
 /* Picks and initialises the backend by CPUID and feature MSRs; false with a sentence in `why`. */
 MUST_CHECK bool backend_select(char *why, size_t size);
 

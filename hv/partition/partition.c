@@ -25,6 +25,7 @@ struct partition *root_partition;
 
 /* Here and not beside backend_select(), so that a program with a backend of its own needs no list of them. */
 const struct cpu_backend *backend;
+bool backend_checks_entries = true;
 
 /* Partitions but the root, and the next id; ids are never used again, so that no handle can name a later partition. */
 static struct spinlock table_lock = SPINLOCK_INIT(LOCK_RANK_PARTITION_TABLE, "partition table");

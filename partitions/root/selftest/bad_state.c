@@ -32,7 +32,7 @@ struct bad_state {
 #define LONG_EFER (X86_EFER_LME | X86_EFER_LMA)
 
 static const struct bad_state bad_states[] = {
-    {"paging-without-protection", {{HvX64RegisterCr0, X86_CR0_PG | X86_CR0_ET}}},
+    {"long-mode-without-protection", LONG_MODE(PAGING & ~X86_CR0_PE, 0, X86_CR4_PAE, LONG_EFER, CODE_64)},
     {"cr4-reserved", {{HvX64RegisterCr4, BIT_60}}},
     {"efer-reserved", {{HvX64RegisterEfer, BIT_60}}},
     {"dr7-high", {{HvX64RegisterDr7, BIT_60}}},
