@@ -21,7 +21,6 @@
  */
 
 #define ENTRIES_PER_TABLE 512u
-#define INDEX_BITS        9u
 
 /* Units of struct gpa_batch.work. */
 #define WORK_ENTRY       3u
@@ -35,19 +34,14 @@ static bool is_root_space(const struct gpa_space *space)
     return space->partition->is_root;
 }
 
-static uint64_t level_bytes(enum gpa_level level)
-{
-    return PAGE_SIZE << (INDEX_BITS * ((uint32_t)level - 1));
-}
-
 static uint64_t level_pages(enum gpa_level level)
 {
-    return level_bytes(level) >> PAGE_SHIFT;
+    return gpa_level_bytes(level) >> PAGE_SHIFT;
 }
 
 static uint32_t entry_index(gpa_t address, enum gpa_level level)
 {
-    return (uint32_t)(address.value >> (PAGE_SHIFT + INDEX_BITS * ((uint32_t)level - 1))) & (ENTRIES_PER_TABLE - 1);
+    return (uint32_t)(address.value >> (PAGE_SHIFT + GPA_INDEX_BITS * ((uint32_t)level - 1))) & (ENTRIES_PER_TABLE - 1);
 }
 
 static uint64_t entry_load(const uint64_t *entry)
@@ -222,7 +216,7 @@ static bool deepen(struct gpa_space *space, uint64_t *entry, enum gpa_level leve
     }
 
     uint64_t kept_bits = format->accessed_bit | format->dirty_bit;
-    uint64_t step = level_bytes(level - 1);
+    uint64_t step = gpa_level_bytes(level - 1);
 
     for (uint32_t i = 0; i < ENTRIES_PER_TABLE; i++) {
         if (is_leaf) {
@@ -405,9 +399,9 @@ static hv_status_t change(struct gpa_batch *batch, gpa_t address, enum gpa_level
     enum gpa_level found;
     uint64_t *entry;
 
-    if (address.value >= space->limit || space->limit - address.value < level_bytes(level) ||
-        !is_aligned_u64(address.value, level_bytes(level)) ||
-        (rights != 0 && !is_aligned_u64(page.value, level_bytes(level)))) {
+    if (address.value >= space->limit || space->limit - address.value < gpa_level_bytes(level) ||
+        !is_aligned_u64(address.value, gpa_level_bytes(level)) ||
+        (rights != 0 && !is_aligned_u64(page.value, gpa_level_bytes(level)))) {
         return HV_STATUS_INVALID_PARAMETER;
     }
     if (!unmap && rights != 0 && !is_root_space(space)) {
@@ -465,7 +459,7 @@ struct gpa_mapping gpa_lookup_locked(struct gpa_space *space, gpa_t address)
     uint64_t value = entry_load(find_entry(space, address, GPA_LEVEL_4K, &mapping.level));
 
     if (space->format->is_present(value)) {
-        uint64_t offset = address.value & (level_bytes(mapping.level) - 1);
+        uint64_t offset = address.value & (gpa_level_bytes(mapping.level) - 1);
 
         mapping.state = GPA_MAPPED;
         mapping.rights = space->format->rights(value);

@@ -34,6 +34,14 @@ enum gpa_level {
     GPA_LEVEL_512G = 4, /* top table; never a leaf */
 };
 
+#define GPA_INDEX_BITS 9u /* of each table */
+
+/* Bytes that one entry of a level covers. */
+static inline uint64_t gpa_level_bytes(enum gpa_level level)
+{
+    return PAGE_SIZE << (GPA_INDEX_BITS * ((uint32_t)level - 1));
+}
+
 /* What a lookup found. */
 enum gpa_state {
     GPA_UNMAPPED,  /* a hole: touching it is an unmapped-GPA intercept */
