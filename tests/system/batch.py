@@ -56,7 +56,7 @@ class Part:
         self.log_begin = 0 if is_first or not log.is_file() else log.stat().st_size
         self.deadline = time.monotonic() + guest.seconds
         self.stdout = open(guest.folder / "stdout.log", "w+b", buffering=0)
-        self.output = runner.Output(guest.folder, guest.options().children, True, False, False, self.stdout.fileno())
+        self.output = runner.Output(guest.folder, guest.options().children, stdout=self.stdout.fileno())
 
     def finish(self):
         """Closes the logs, the hypervisor's too: what it logged since this guest began. Lines that it wrote before we
@@ -75,7 +75,7 @@ class Part:
 def machine_for(guests, folder, cpu, lps):
     """The machine that boots them all, and its ISO if it boots from one."""
     accelerator = machine.choose_accelerator(cpu, building.IMAGE, folder)
-    modules = [machine.Module("minroot.elf", building.MINROOT, "exec=1")]
+    modules = [machine.Module("minroot.elf", building.MINROOT, "frames=1")]
     memory_mib = 0
     for number, guest in enumerate(guests):
         options = guest.options()

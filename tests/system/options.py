@@ -189,16 +189,17 @@ def needs_default_guest(options):
     return guestfiles.KERNEL in options.kernel or options.initrd is None
 
 
-def is_framed(options):
-    """True if the root wraps what the children say into frames."""
-    return options.command is not None or options.children > 1 or options.frames
+def owns_terminal(options):
+    """True if our stdin and stdout are a child's console: one child and no command."""
+    return options.command is None and options.children == 1 and not options.frames
 
 
-def root_command_line(options):
-    """minroot's command line; quotes keep the blanks of a word, and are taken away by minroot."""
+def root_command_line(options, is_framed=True):
+    """minroot's command line; quotes keep the blanks of a word, and are taken away by minroot. What the children say
+    comes in frames, unless whoever reads it does not know them."""
     child = f"{CHILD_COMMAND_LINE} {options.append}".strip()
     words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
-             f"exec={int(is_framed(options))}", options.root_append, f'append="{child}"']
+             f"frames={int(is_framed)}", options.root_append, f'append="{child}"']
     return " ".join(word for word in words if word)
 
 

@@ -30,8 +30,6 @@ TICK_SECONDS = 0.2
 READ_BYTES = 65536
 LOG_LINES = 12
 CONSOLE_LINES = 30  # a kernel's panic with its call trace
-RAW_END_BYTES = 4096
-ROOT_PREFIX = "minroot: "
 
 
 @contextlib.contextmanager
@@ -91,23 +89,20 @@ def write_all(descriptor, data):
 class Output:
     """Where the pieces of COM1 go: stdout, stderr, logs. Knows nothing about processes."""
 
-    def __init__(self, folder, children, framed, verbose, progress, stdout=1, stderr=2):
+    def __init__(self, folder, children, shows_consoles=False, progress=False, owns_terminal=False, stdout=1, stderr=2):
         self.folder = folder
         self.children = children
-        self.framed = framed
-        self.verbose = verbose
         self.progress = progress
+        self.owns_terminal = owns_terminal
         self.stdout = stdout
         self.stderr = stderr
         self.statuses = {}
         self.errors = []
         self.faults = []
-        self.raw_end = b""
         self.logs = {}
         self.data_lines = [Lines(b"child%d: " % child if children > 1 else b"") for child in range(children)]
         self.console_lines = [Lines(b"child%d: " % child) for child in range(children)]
-        # With frames and no command to wait for, the consoles are all there is to see.
-        self.shows_consoles = verbose
+        self.shows_consoles = shows_consoles
 
     def log(self, name, data):
         """Appends to a log of this run."""
@@ -118,7 +113,8 @@ class Output:
     def take(self, stream, child, payload):
         """One piece from the demultiplexer."""
         if stream == "raw":
-            self.take_raw(payload)
+            # Outside of frames: a firmware's.
+            self.log("root.log", payload)
         elif child >= self.children:
             self.faults.append(f"the root spoke of child {child}, and there are {self.children}")
         elif stream == "c":
@@ -137,19 +133,10 @@ class Output:
             elif self.progress:
                 write_all(self.stderr, f"partita: {text}\n".encode())
 
-    def take_raw(self, data):
-        """Bytes outside of frames: the child's console when it owns the terminal, else nobody's."""
-        if self.framed:
-            self.log("root.log", data)
-            return
-        self.raw_end = (self.raw_end + data)[-RAW_END_BYTES:]
-        self.log("child0.log", data)
-        write_all(self.stdout, data)
-
     def take_console(self, child, data):
-        """A child's console in a frame."""
+        """A child's console: as it is when it owns the terminal, else by lines."""
         self.log(f"child{child}.log", data)
-        if not self.framed:
+        if self.owns_terminal:
             write_all(self.stdout, data)
         elif self.shows_consoles:
             write_all(self.stderr, self.console_lines[child].feed(data))
@@ -183,19 +170,12 @@ class Output:
         """True once every child has ended."""
         return len(self.statuses) == self.children
 
-    def ended_on_terminal(self):
-        """Without frames: True if the child had the terminal last. What minroot says there itself begins with its name,
-        and it says something only when it had to give up."""
-        lines = self.raw_end.decode("utf-8", "replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return not self.framed and bool(last) and not last.startswith(ROOT_PREFIX)
-
     def logs_to_show(self):
         """Logs of consoles that nobody has seen, of children about whose end the root had to say something."""
-        if not self.framed or self.shows_consoles:
+        if self.owns_terminal or self.shows_consoles:
             return []
         return [f"child{child}.log" for child in sorted(self.statuses)
-                if any(text.startswith(f"{ROOT_PREFIX}child {child}: ") for text in self.errors)]
+                if any(text.startswith(f"minroot: child {child}: ") for text in self.errors)]
 
     def status(self):
         """The first nonzero status in the order of the children, else 0."""
@@ -333,8 +313,6 @@ def verdict(reason, output, folder, options, emulator_status):
         return output.status()
     if emulator_status == 0 and (output.errors or output.faults):
         return STATUS_BROKEN
-    if emulator_status == 0 and output.ended_on_terminal():
-        return 0
     refusal = machine.qemu_refusal(folder, emulator_status)
     if refusal is not None:
         say(f"QEMU did not start: {refusal}")
@@ -349,9 +327,9 @@ def verdict(reason, output, folder, options, emulator_status):
     return STATUS_BROKEN
 
 
-def modules_for(options, folder):
+def modules_for(options, folder, is_framed=True):
     """The boot modules: minroot, the kernel, the initrd."""
-    modules = [machine.Module("minroot.elf", building.MINROOT, machine_options.root_command_line(options)),
+    modules = [machine.Module("minroot.elf", building.MINROOT, machine_options.root_command_line(options, is_framed)),
                *machine_options.kernel_modules(options)]
     base = machine_options.initrd_file(options)
     if base is not None:
@@ -376,13 +354,13 @@ def prepare(options, purposes):
 
 def watch(box, folder, disc, options):
     """Starts the machine, moves bytes until it ends, and returns the exit status."""
-    framed = machine_options.is_framed(options)
-    uses_stdin = not framed
-    is_terminal = uses_stdin and os.isatty(0)
+    owns_terminal = machine_options.owns_terminal(options)
+    is_terminal = owns_terminal and os.isatty(0)
     if options.timeout is None and not is_terminal:
         options.timeout = machine_options.TIMEOUT_DEFAULT_S
-    output = Output(folder, options.children, framed, options.verbose, options.verbose or is_interactive())
-    output.shows_consoles = options.verbose or (framed and options.command is None and not options.frames)
+    # With several children and no command to wait for, the consoles are all there is to see.
+    shows_consoles = options.verbose or (options.children > 1 and options.command is None and not options.frames)
+    output = Output(folder, options.children, shows_consoles, options.verbose or is_interactive(), owns_terminal)
     if is_terminal:
         say("the terminal is the child's console; Ctrl-A x stops the machine")
     elif output.progress:
@@ -391,7 +369,7 @@ def watch(box, folder, disc, options):
         process, reader, writer = stack.enter_context(machine.running(box, folder, disc))
         if is_terminal:
             stack.enter_context(raw_terminal(0))
-        session = Session(reader, writer, output, folder, options, uses_stdin)
+        session = Session(reader, writer, output, folder, options, owns_terminal)
         try:
             reason = session.loop(options.timeout)
             if reason is None:
@@ -446,7 +424,9 @@ def write_iso(options):
     machine_options.check(options)
     prepare(options, ("run", "iso"))
     target = Path(options.output).absolute() if options.output else BUILD / "partita.iso"
+    # On a machine with a plain terminal one child's console is just that.
+    is_framed = not machine_options.owns_terminal(options)
     with tempfile.TemporaryDirectory(prefix="partita-iso-") as scratch:
-        iso.make(target, building.IMAGE, options.hv_append, modules_for(options, Path(scratch)))
+        iso.make(target, building.IMAGE, options.hv_append, modules_for(options, Path(scratch), is_framed))
     say(f"wrote {target}")
     return 0

@@ -24,7 +24,7 @@ from options import CHILD_COMMAND_LINE
 POLL_SECONDS = 0.1
 SETTINGS = {
     "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
-             "ends", "status", "repeat"},
+             "console", "ends", "status", "repeat"},
     "run": {"repeat", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "only", "hv-only",
             "root-only", "status"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
@@ -107,7 +107,8 @@ def boot_command(section, folder):
 
 def run_boot(section, folder, _cpu):
     """kind=boot: the hypervisor and whatever modules; judged by its log, and by how the machine ends if that is set."""
-    expect, forbid, only = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid", "only"))
+    expect, forbid, only, console = (compiled(key, fill(section.get(key, "")))
+                                     for key in ("expect", "forbid", "only", "console"))
     must_end = section.getboolean("ends", False) or "status" in section
     if not expect and not must_end:
         raise Broken("a boot test that expects nothing")
@@ -125,6 +126,7 @@ def run_boot(section, folder, _cpu):
         finally:
             machine.stop(process)
     verify("hypervisor log", text_of(log), expect, forbid, only)
+    verify("root's console", text_of(folder / "com1.log"), console, only=console)
     (folder / "boot.iso").unlink(missing_ok=True)
 
 

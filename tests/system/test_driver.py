@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import bzimage
+import driver
 import frames
 import fuzzing
 import initramfs
@@ -30,6 +31,7 @@ import linecoverage
 import machine
 import nested
 import packages
+import runner
 import suite
 import systemtests
 from common import Failure
@@ -334,7 +336,7 @@ for child in range(3):
     frame("d", child, argument("-initrd") + "|" + argument("-m") + "|" + argument("-smp"))
     frame("x", child, "0")
 """, "--children", "3", "--vps", "4", "--memory", "128M", "--append", "a,b c", "--lps", "2", "--exec", "true")
-        modules = ('minroot.elf vps=4 memory=128M children=3 exec=1 '
+        modules = ('minroot.elf vps=4 memory=128M children=3 frames=1 '
                    'append="console=ttyS0 quiet panic=-1 a,,b c",vmlinuz kernel,initrd.img initrd')
         self.assertEqual(status, 0)
         self.assertEqual(out.decode().splitlines(), [f"child{n}: {modules}|640M|2" for n in range(3)])
@@ -349,12 +351,23 @@ frame("x", 1, "5"); frame("d", 0, "end"); frame("x", 0, "0")
         self.assertEqual(out, b"child1: b1\nchild0: aa\nchild1: b2\nchild0: end\n")
 
     def test_interactive(self):
-        """Raw bytes go both ways; the terminal's child needs no frame to end well."""
+        """What the child says and is told passes unchanged, also what looks like a frame; the root says its end."""
         status, out, err = self.run_driver("""
-raw(b"partita-guest: up\\r\\n")
-raw(b"echo " + os.read(0, 100))
+raw(b"BIOS noise")
+frame("c", 0, b"partita-guest: up\\r\\n\\x1ex 0 1\\n9")
+frame("c", 0, b"echo " + os.read(0, 100))
+frame("x", 0, "7")
 """, stdin=b"poweroff\n")
-        self.assertEqual((status, out), (0, b"partita-guest: up\r\necho poweroff\n"), err)
+        self.assertEqual((status, out), (7, b"partita-guest: up\r\n\x1ex 0 1\n9echo poweroff\n"), err)
+        self.assertEqual(self.log("child0.log"), out)
+
+    def test_iso(self):
+        """An ISO's console is read by a terminal that knows no frames, unless there are several children."""
+        for arguments, words in (([], "'children=1' 'frames=0'"), (["--children", "2"], "'children=2' 'frames=1'")):
+            modules = []
+            with unittest.mock.patch.multiple(runner.iso, make=lambda *parts: modules.extend(parts[3])):
+                driver.main(["iso", "--no-build", "--initrd", str(self.initrd), *arguments])
+            self.assertIn(words, iso.grub_words(modules[0].words))
 
     def test_timeout(self):
         """The emulator is killed, one line says so, the logs' last lines follow."""
@@ -416,8 +429,9 @@ frame("e", 1, "minroot: child 1: triple fault"); frame("x", 1, "201"); frame("d"
         self.assertIn("partita: minroot: child 1: triple fault\n", err)
 
     def test_terminal_failures(self):
-        """Without frames: the root's own last word, a stopped or panicked hypervisor."""
-        cases = [('raw(b"Linux\\r\\nminroot: child 0: the kernel is cut off\\r\\n")', "before the end of child 0"),
+        """Without a command: the root's error, no end of the child, a stopped or panicked hypervisor."""
+        cases = [('frame("c", 0, "Linux"); frame("e", 0, "the kernel is cut off")', "partita: the kernel is cut off"),
+                 ('frame("c", 0, "Linux")', "before the end of child 0"),
                  ('raw(b"Linux"); log("partita: cannot run partitions: no AMD-V"); sys.exit(33)',
                   "the hypervisor stopped: cannot run partitions: no AMD-V"),
                  ('raw(b"Linux"); log("partita: panic: x"); sys.exit(35)', "the hypervisor panicked")]
@@ -453,9 +467,9 @@ time.sleep(60)
         """On a terminal keys arrive unchanged, Ctrl-C too, and Ctrl-A x ends it with the terminal put back."""
         main, other = pty.openpty()
         environment = self.environment("""
-raw(b"ready\\n")
+frame("c", 0, "ready\\n")
 while True:
-    raw(b"<%s>" % os.read(0, 100).hex().encode())
+    frame("c", 0, b"<%s>" % os.read(0, 100).hex().encode())
 """)
         with subprocess.Popen(self.command(), stdin=other, stdout=other, stderr=subprocess.PIPE,
                               env=environment) as driver:
@@ -539,7 +553,7 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
 """ + self.POWER_OFF, "--memory", "64M", "--append", "a=b c", "--lps", "2", "--exec", "x")
         self.assertEqual(status, 0, err)
         for text in ("multiboot2 /boot/partita.elf 'onstop=poweroff'", "/boot/vmlinuz 'kernel'",
-                     "'exec=1' 'append=console=ttyS0 quiet panic=-1 a=b c'", "model=corei7_haswell_4770, count=2,",
+                     "'frames=1' 'append=console=ttyS0 quiet panic=-1 a=b c'", "model=corei7_haswell_4770, count=2,",
                      "memory: guest=320, host=320"):
             self.assertIn(text, out.decode())
         self.assertFalse((self.folder / "build/run/boot.iso").exists())
@@ -557,9 +571,9 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
         self.assertRegex(err, "--qemu-cpu: this runs on Bochs")
 
     def test_interactive(self):
-        """Raw bytes go both ways, and a power-off ends it well; being lost does not."""
-        script = 'raw(b"partita-guest: up\\r\\n"); raw(b"echo " + os.read(0, 100))'
-        status, out, err = self.run_driver(script + self.POWER_OFF, stdin=b"poweroff\n")
+        """Bytes go both ways, and a power-off ends it well; being lost does not."""
+        script = 'frame("c", 0, "partita-guest: up\\r\\n"); frame("c", 0, b"echo " + os.read(0, 100))'
+        status, out, err = self.run_driver(script + '; frame("x", 0, "0")' + self.POWER_OFF, stdin=b"poweroff\n")
         self.assertEqual((status, out), (0, b"partita-guest: up\r\necho poweroff\n"), err)
         status, _, err = self.run_driver(script + "\nlast_words('[CPU0  ] triple fault')", stdin=b"poweroff\n")
         self.assertEqual(status, 125)

@@ -172,10 +172,10 @@ static const char *take_word(const char *word, struct options *options)
     if (str_starts_with(word, "children=")) {
         return parse_number(word + 9, 1, VM_MAX, &options->child_count) ? NULL : "a number from 1 to 16";
     }
-    if (str_starts_with(word, "exec=")) {
-        bool is_good = parse_number(word + 5, 0, 1, &number);
+    if (str_starts_with(word, "frames=")) {
+        bool is_good = parse_number(word + 7, 0, 1, &number);
 
-        options->is_exec = number == 1;
+        options->is_framed = number == 1;
         return is_good ? NULL : "0 or 1";
     }
     if (str_starts_with(word, "append=")) {
@@ -188,7 +188,7 @@ static const char *take_word(const char *word, struct options *options)
     if (str_equal(word, "batch")) {
         return NULL;
     }
-    return "one of vps= memory= children= exec= append= test=";
+    return "one of vps= memory= children= frames= append= test=";
 }
 
 bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes)
@@ -198,7 +198,7 @@ bool options_parse(const char *command_line, struct options *options, char *erro
     bool is_good = true;
 
     *options = (struct options){.vp_count = 1, .memory_bytes = DEFAULT_MEMORY, .child_count = 1};
-    /* To the end in any case: how an error is shown depends on exec= and children=, wherever they stand. */
+    /* To the end in any case: how an error is shown depends on frames= and children=, wherever they stand. */
     for (const char *at = next_word(command_line, word, sizeof(word), &is_whole); at != NULL;
          at = next_word(at, word, sizeof(word), &is_whole)) {
         const char *expected = is_whole ? take_word(word, options) : "a closing quote";

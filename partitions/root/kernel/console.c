@@ -185,9 +185,6 @@ bool console_start_input(void)
 {
     const struct acpi_info *acpi = acpi_info();
 
-    if (framed) {
-        return false;
-    }
     trap_set_handler(TRAP_VECTOR_UART, console_poll);
     if (acpi->uart_ioapic == 0 || !hypercall_map_uart(acpi, TRAP_VECTOR_UART)) {
         return true;

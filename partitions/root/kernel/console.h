@@ -3,9 +3,9 @@
 #define KERNEL_CONSOLE_H
 
 /*
- * COM1 of the machine. Raw: bytes of the one child's console pass both ways. Framed: every output is a frame, byte
- * 0x1E,
- * "<stream> <child> <length>\n", then the bytes; there is no input.
+ * COM1 of the machine. Input goes to the console of child 0. Raw output is that console, as it is. Framed: all output
+ * is frames, byte 0x1E, "<stream> <child> <length>\n", then the bytes, so that no byte of a child can pass for
+ * minroot's.
  */
 
 #include <stdbool.h>
@@ -45,7 +45,7 @@ void console_drain(void);
 /* After a fault on a processor that may hold the lock. */
 void console_break_lock(void);
 
-/* Starts input (raw mode) by interrupt. True: there is none to be had, console_poll() has to be called every 10 ms. */
+/* Starts input by interrupt. True: there is none to be had, console_poll() has to be called every 10 ms. */
 bool console_start_input(void);
 void console_poll(void);
 

@@ -174,7 +174,7 @@ void boot_main(uint64_t start_info)
 
     bool options_are_good = options_parse(boot_info()->command_line, &options, error, sizeof(error));
 
-    is_framed = options.is_exec || options.child_count > 1 || options.test[0] != '\0' || boot_module("batch") != NULL;
+    is_framed = options.is_framed || options.child_count > 1 || options.test[0] != '\0' || boot_module("batch") != NULL;
     console_set_framed(is_framed);
     memory_init(boot_info());
     acpi_init(boot_info()->rsdp);
