@@ -5,7 +5,7 @@ import contextlib
 import errno
 import fcntl
 import os
-import selectors
+import select
 import signal
 import subprocess
 import sys
@@ -205,37 +205,35 @@ class LogFollower:
 class Session:
     """One emulator with its console."""
 
-    def __init__(self, reader, writer, output, folder, options, uses_stdin):
+    def __init__(self, reader, writer, output, folder, options, takes_input):
         self.reader = reader
         self.writer = writer
         self.output = output
         self.folder = folder
         self.options = options
-        self.uses_stdin = uses_stdin
+        self.takes_input = takes_input
         self.demultiplexer = Demultiplexer()
         self.escape = EscapeFilter()
-        self.is_terminal = uses_stdin and os.isatty(0)
+        self.is_terminal = takes_input and os.isatty(0)
         self.follower = LogFollower(folder / "hv.log", 2) if options.verbose else None
         self.to_guest = b""
-        self.selector = selectors.DefaultSelector()
 
     def loop(self, timeout):
         """Moves bytes until the emulator ends; returns None, or "timeout", "stuck", "quit"."""
         deadline = None if timeout is None else time.monotonic() + timeout
         power_off = None
         os.set_blocking(self.writer, False)
-        self.selector.register(self.reader, selectors.EVENT_READ)
-        if self.uses_stdin:
-            with contextlib.suppress(PermissionError):
-                # A plain file as stdin cannot be polled; then it is read once below.
-                self.selector.register(0, selectors.EVENT_READ)
         while True:
-            for key, _ in self.selector.select(TICK_SECONDS):
-                if key.fd == 0:
-                    self.read_stdin()
-                elif not self.read_console():
-                    return None
-            self.write_guest()
+            # What is typed is read at once, for the sake of Ctrl-A x; anything else when the guest has room for it.
+            sources = [0] if self.takes_input and (self.is_terminal or not self.to_guest) else []
+            readable, writable, _ = select.select([self.reader, *sources], [self.writer] if self.to_guest else [], [],
+                                                  TICK_SECONDS)
+            if 0 in readable:
+                self.read_stdin()
+            if self.reader in readable and not self.read_console():
+                return None
+            if writable:
+                self.write_guest()
             if self.follower is not None:
                 self.follower.poll()
             if self.escape.wants_quit:
@@ -249,16 +247,17 @@ class Session:
                 return "timeout"
 
     def read_stdin(self):
-        """What is typed goes to the child."""
-        data = os.read(0, READ_BYTES)
-        if not data:
-            self.selector.unregister(0)
+        """What is typed goes to the child. The end of input is not the end of the run."""
+        try:
+            data = os.read(0, READ_BYTES)
+        except OSError:
+            # A terminal that has gone, a folder.
+            data = b""
+        self.takes_input = bool(data)
         self.to_guest += self.escape.feed(data) if self.is_terminal else data
 
     def write_guest(self):
         """As much as the emulator takes now; the rest waits."""
-        if not self.to_guest:
-            return
         try:
             self.to_guest = self.to_guest[os.write(self.writer, self.to_guest):]
         except BlockingIOError:

@@ -361,6 +361,25 @@ frame("x", 0, "7")
         self.assertEqual((status, out), (7, b"partita-guest: up\r\n\x1ex 0 1\n9echo poweroff\n"), err)
         self.assertEqual(self.log("child0.log"), out)
 
+    def test_input(self):
+        """All of a plain file or a pipe reaches the child, and the run goes on when it ends."""
+        text = bytes(range(256)) * 2000
+        path = self.folder / "input"
+        path.write_bytes(text)
+        script = """
+count = 0
+while count < 512000:
+    count += len(os.read(0, 1000))
+time.sleep(1)
+frame("c", 0, str(count)); frame("x", 0, "0")
+"""
+        status, out, err = self.run_driver(script, stdin=text)
+        self.assertEqual((status, out), (0, b"512000"), err)
+        with open(path, "rb") as file:
+            done = subprocess.run(self.command("--timeout", "20"), stdin=file, capture_output=True, timeout=60,
+                                  check=False, env=self.environment(script))
+        self.assertEqual((done.returncode, done.stdout), (0, b"512000"), done.stderr)
+
     def test_iso(self):
         """An ISO's console is read by a terminal that knows no frames, unless there are several children."""
         for arguments, words in (([], "'children=1' 'frames=0'"), (["--children", "2"], "'children=2' 'frames=1'")):
