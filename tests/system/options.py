@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse_memory(text):
     """A size like 256M or 1G in MiB; a plain number is MiB."""
-    found = re.fullmatch(r"(\d{1,9})([KMG]?)(?:i?B)?", text, re.IGNORECASE)
+    found = re.fullmatch(r"([0-9]{1,9})([KMG]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
     if not found:
         raise Failure(f"--memory: {text!r} is not a size like 256M or 1G")
     number, unit = int(found.group(1)), found.group(2).upper() or "M"
@@ -46,7 +46,7 @@ def parse_memory(text):
 
 def whole(name, text, least, most):
     """A whole number within limits, with an error that names the option."""
-    if not re.fullmatch(r"-?\d{1,9}", text):
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise Failure(f"{name}: {text!r} is not a whole number")
     value = int(text)
     if value < least:
@@ -106,9 +106,16 @@ def add_emulator_options(parser):
                        help="also show consoles and what the hypervisor logs, on stderr")
 
 
+def named(option, text):
+    """The path that an option gives, or a Failure that names the option: an empty one would be the current folder."""
+    if not text:
+        raise Failure(f"{option}: the name is empty")
+    return Path(text).absolute()
+
+
 def readable(option, text):
     """The path of a file that can be read, or a Failure that names the option."""
-    path = Path(text).absolute()
+    path = named(option, text)
     if not path.exists():
         raise Failure(f"{option}: there is no file {text}")
     if not path.is_file():
@@ -160,12 +167,14 @@ def check(options):
 
 def check_emulator(options):
     """The same for the options of run alone."""
+    if options.logs is not None:
+        options.logs = named("--logs", options.logs)
     if options.lps is not None:
         options.lps = whole("--lps", options.lps, 1, LPS_MAX)
     if options.timeout is not None:
         options.timeout = whole("--timeout", options.timeout, 1, 1_000_000)
     for option, model in (("--qemu-cpu", options.qemu_cpu), ("--bochs-cpu", options.bochs_cpu)):
-        if model is not None and not re.fullmatch(r"[\w.,+=-]+", model):
+        if model is not None and not re.fullmatch(r"[\w.,+=-]+", model, re.ASCII):
             raise Failure(f"{option}: {model!r} is not a CPU model")
 
 

@@ -389,7 +389,7 @@ def run(options):
     machine_options.check(options)
     machine_options.check_emulator(options)
     prepare(options, ("run",))
-    with run_folder(Path(options.logs).absolute() if options.logs else None) as folder:
+    with run_folder(options.logs) as folder:
         image = building.IMAGE
         if options.bochs_cpu is None:
             accelerator = machine.choose_accelerator(options.cpu, image, folder)
@@ -421,8 +421,8 @@ def run(options):
 def write_iso(options):
     """./partita iso."""
     machine_options.check(options)
+    target = BUILD / "partita.iso" if options.output is None else machine_options.named("--output", options.output)
     prepare(options, ("run", "iso"))
-    target = Path(options.output).absolute() if options.output else BUILD / "partita.iso"
     # On a machine with a plain terminal one child's console is just that.
     is_framed = not machine_options.owns_terminal(options)
     with tempfile.TemporaryDirectory(prefix="partita-iso-") as scratch:

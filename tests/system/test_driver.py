@@ -526,7 +526,13 @@ while True:
                  (["--bochs-cpu", "a b"], "--bochs-cpu: 'a b' is not"), (["--cpu", "arm"], "invalid choice: 'arm'"),
                  (["--firmware", "coreboot"], "invalid choice"), (["--bogus"], "--bogus"), (["extra"], "extra"),
                  (["--qemu-cpu", "a b"], "--qemu-cpu"), (["--exec", "x", "--initrd", "none"], "--exec needs an initrd"),
-                 (["--append", 'a="b"'], "--append: double quotes")]
+                 (["--append", 'a="b"'], "--append: double quotes"), (["--logs", ""], "--logs: the name is empty"),
+                 (["--kernel", ""], "--kernel: the name is empty"), (["--initrd", ""], "--initrd: the name is empty"),
+                 (["--memory", "٢٥٦M"], "--memory: '٢٥٦M' is not a size"),
+                 (["--memory", "65536\u212a"], "--memory: .* is not a size"),
+                 (["--qemu-cpu", "mäx"], "--qemu-cpu: 'mäx' is not")]
+        cases += [([option, text], f"{option}: .* is not a whole number")
+                  for option in ("--vps", "--children", "--lps", "--timeout") for text in ("٣", "1_0", "+3", " 3", "")]
         for arguments, pattern in cases:
             status, out, err = self.run_driver('open("started", "w")', *arguments)
             self.assertEqual((status, out), (2, b""), arguments)
