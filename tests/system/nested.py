@@ -156,7 +156,7 @@ def inner_machine(folder, image, arguments, backend):
     machine_options.check(options)
     accelerator = machine.Accelerator(["-accel", "kvm"], f"host,+{machine.VENDORS[backend].flag}", "")
     return machine.Machine(image, machine.STOP_OPTION, runner.modules_for(options, folder), 1,
-                           options.children * options.memory + machine.ROOT_MEMORY_MIB, accelerator=accelerator)
+                           machine_options.machine_memory_mib(options), accelerator=accelerator)
 
 
 def make_tree(folder, inner, backend):

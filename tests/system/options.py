@@ -8,7 +8,7 @@ from pathlib import Path
 
 import guestfiles
 from common import Failure
-from machine import BOCHS_MODEL, VENDORS, Module
+from machine import BOCHS_MODEL, ROOT_MEMORY_MIB, VENDORS, Module
 
 VPS_MAX = 64
 CHILDREN_MAX = 16
@@ -16,6 +16,9 @@ LPS_MAX = 64
 MEMORY_MIN_MIB = 64
 MEMORY_STEP_MIB = 2
 MEMORY_MAX_MIB = 64 * 1024
+# Of all files together: the boot loader puts them below the machine's hole at 2 GiB. Some fit into the root's memory.
+FILES_MAX_MIB = 1024
+ROOT_FILES_MIB = 128
 APPEND_MAX = 1024
 TIMEOUT_DEFAULT_S = 600
 NONE = "none"
@@ -127,6 +130,41 @@ def readable(option, text):
     return path
 
 
+def size_mib(path):
+    """How many MiB a file fills; none when it is still to be fetched, which the default guest may be."""
+    return -(-path.stat().st_size // 2**20) if path.is_file() else 0
+
+
+def files(options):
+    """The files for the children, as (MiB, option that names it, path): kernels, then the initrd if there is one."""
+    named_files = [("--kernel", path) for path in options.kernel]
+    if initrd_file(options) is not None:
+        named_files.append(("--initrd", initrd_file(options)))
+    return [(size_mib(path), option, path) for option, path in named_files]
+
+
+def check_sizes(options):
+    """Files that are too big, for the machine or for the memory of a child, are named before anything starts."""
+    found = files(options)
+    if sum(mib for mib, _, _ in found) > FILES_MAX_MIB:
+        mib, option, path = max(found)
+        raise Failure(f"{option}: {path} has {mib} MiB, and {FILES_MAX_MIB} MiB is the most for all files together; "
+                      "give smaller ones")
+    initrds = [file for file in found if file[1] == "--initrd"]
+    for kernel in found[:len(options.kernel)]:
+        mib, option, path = max([kernel, *initrds])
+        together_mib = sum(file[0] for file in (kernel, *initrds))
+        if together_mib > options.memory:
+            raise Failure(f"{option}: {path} has {mib} MiB, and kernel and initrd with {together_mib} MiB do not fit "
+                          f"into --memory {options.memory}M; give smaller ones, or more memory")
+
+
+def machine_memory_mib(options):
+    """The machine's memory: the children's, the root's, and what large files need beside it."""
+    files_mib = sum(mib for mib, _, _ in files(options))
+    return options.children * options.memory + ROOT_MEMORY_MIB + max(0, files_mib - ROOT_FILES_MIB)
+
+
 def printable(option, text, most):
     """A command line that survives its way through boot loaders and minroot's own quoting, or a Failure."""
     if len(text) > most:
@@ -158,6 +196,7 @@ def check(options):
     printable("--root-append", options.root_append, APPEND_MAX)
     if options.initrd is not None and options.initrd != NONE:
         options.initrd = readable("--initrd", options.initrd)
+    check_sizes(options)
     if options.command is not None:
         if options.initrd == NONE:
             raise Failure("--exec needs an initrd, and --initrd none leaves it out")

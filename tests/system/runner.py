@@ -399,8 +399,8 @@ def run(options):
         machine_options.settle(options, accelerator)
         command_line = f"{machine.STOP_OPTION} {options.hv_append}".strip()
         box = machine.Machine(image, command_line, modules_for(options, folder), options.lps,
-                              options.children * options.memory + machine.ROOT_MEMORY_MIB, options.model,
-                              options.firmware, accelerator)
+                              machine_options.machine_memory_mib(options), options.model, options.firmware,
+                              accelerator)
         disc = None
         if options.firmware != "kernel":
             if not options.no_build:

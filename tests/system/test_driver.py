@@ -341,6 +341,30 @@ for child in range(3):
         self.assertEqual(status, 0)
         self.assertEqual(out.decode().splitlines(), [f"child{n}: {modules}|640M|2" for n in range(3)])
 
+    def test_sizes(self):
+        """Files too big for the child or the machine are named with what to do; the machine grows with large ones."""
+        kernel = self.folder / "kernel"
+        initrd = self.folder / "initrd"
+        for kernel_mib, initrd_mib, arguments, text in (
+                (300, 1, [], "--kernel: .*kernel has 300 MiB, and kernel and initrd with 301 MiB do not fit into"),
+                (200, 100, [], "--kernel: .*kernel has 200 MiB, and kernel and initrd with 300 MiB"),
+                (1, 300, [], "--initrd: .*initrd has 300 MiB, and kernel and initrd with 301 MiB"),
+                (8192, 1, ["--memory", "64G"], "--kernel: .*kernel has 8192 MiB, and 1024 MiB is the most"),
+                (100, 8192, ["--memory", "64G"], "--initrd: .*initrd has 8192 MiB, and 1024 MiB is the most"),
+                (400, 300, ["--memory", "1G", "--children", "2", "--kernel", str(kernel)], "--kernel: .* 400 MiB, and"),
+                (200, 50, [], None)):
+            for path, mib in ((kernel, kernel_mib), (initrd, initrd_mib)):
+                path.touch()
+                os.truncate(path, mib << 20)
+            status, out, err = self.run_driver('frame("d", 0, argument("-m")); frame("x", 0, "0")', "--frames",
+                                               "--kernel", str(kernel), "--initrd", str(initrd), *arguments)
+            if text is None:
+                # 256 MiB for the child, 256 for the root, which has room for 128 of the 250.
+                self.assertEqual((status, out), (0, b"634M"), err)
+            else:
+                self.assertEqual((status, err.count("\n")), (2, 1), err)
+                self.assertRegex(err, text)
+
     def test_several_children(self):
         """Lines never mix, unfinished ones are completed, the first nonzero status counts."""
         status, out, _ = self.run_driver("""
