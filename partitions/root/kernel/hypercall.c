@@ -26,7 +26,7 @@
 #define INTERRUPT_SOURCE_IOAPIC 2u
 
 struct deposit root_deposit = {.partition_id = HV_PARTITION_ID_SELF};
-uint64_t *deposit_log;
+struct deposit_record *deposit_log;
 uint64_t deposit_log_room;
 
 uint64_t hypercall_raw(uint64_t control, uint64_t input, uint64_t output)
@@ -80,8 +80,8 @@ static bool give_pages(struct deposit *deposit, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         if (i >= done) {
             memory_free(input[1 + i] << PAGE_SHIFT, 1);
-        } else if (deposit_log_room != 0 && deposit != &root_deposit) {
-            *deposit_log++ = input[1 + i];
+        } else if (deposit_log_room != 0) {
+            *deposit_log++ = (struct deposit_record){.address = input[1 + i] << PAGE_SHIFT, .deposit = deposit};
             deposit_log_room--;
         }
     }

@@ -30,8 +30,14 @@ struct deposit {
 /* The deposit of the root itself, for calls that create partitions. */
 extern struct deposit root_deposit;
 
-/* Tests: where the numbers of pages that are deposited to children go, and for how many more there is room. */
-extern uint64_t *deposit_log;
+/* A page that was deposited, and to whom. */
+struct deposit_record {
+    uint64_t address;
+    const struct deposit *deposit;
+};
+
+/* Tests: where a record of each deposited page goes, and for how many more there is room. */
+extern struct deposit_record *deposit_log;
 extern uint64_t deposit_log_room;
 
 /* Our executable copy of the hypercall page (entry.S). */

@@ -110,12 +110,41 @@ static bool test_hypercall_page(void)
                                                            : "it is not readable, or it can be written");
 }
 
+/* A deposited page that the hypervisor shows to the root on purpose: a state page of one of the child's VPs. */
+static bool is_state_page(const struct host_vm *vm, uint64_t page)
+{
+    for (uint32_t vp = 0; vp < vm->vp_count; vp++) {
+        if ((uint64_t)vm->vps[vp].intercept == page || (uint64_t)vm->vps[vp].registers == page) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Null, or what is wrong with a page that was deposited. */
+static const char *check_deposited(uint64_t page)
+{
+    return memory_map(page, PAGE_SIZE, MEMORY_EXECUTABLE) ? probe_page(page) : "mapped nowhere";
+}
+
+/* Null, or what is wrong with a page after its child is gone: the child's are ours again and hold nothing, those that
+ * were deposited to the root itself are the hypervisor's as before. */
+static const char *check_after(const struct deposit_record *record)
+{
+    uint8_t value = 1;
+
+    if (record->deposit == &root_deposit) {
+        return check_deposited(record->address);
+    }
+    return probe_read(record->address, &value) != 0 ? "not read" : value != 0 ? "read, and is not zero" : NULL;
+}
+
 static bool test_deposited(void)
 {
     static struct host_vm vm;
-    uint64_t *log = memory_alloc_zeroed(LOG_PAGES * sizeof(*log));
-    const char *what = NULL;
-    uint64_t page = 0;
+    static struct deposit_record log[LOG_PAGES];
+    uint64_t root_count = root_deposit.deposited_count;
+    uint64_t child_count;
     uint64_t count;
 
     deposit_log = log;
@@ -123,36 +152,36 @@ static bool test_deposited(void)
     if (!vm_create_partition(&vm, 0, CHILD_MEMORY, LIFECYCLE_VPS) || !vm_populate(&vm, 0)) {
         return selftest_report("isolation-deposited", "no partition");
     }
+    count = LOG_PAGES - deposit_log_room;
     deposit_log_room = 0;
-    count = min_u64(vm.deposit.deposited_count, LOG_PAGES);
-    for (uint64_t i = 0; i < count && what == NULL; i++) {
-        page = log[i] << PAGE_SHIFT;
-
-        bool is_shared = false;
-
-        for (uint32_t vp = 0; vp < vm.vp_count; vp++) {
-            is_shared |= (uint64_t)vm.vps[vp].intercept == page || (uint64_t)vm.vps[vp].registers == page;
-        }
-        if (!is_shared && memory_map(page, PAGE_SIZE, MEMORY_EXECUTABLE)) {
-            what = probe_page(page);
-        }
+    root_count = root_deposit.deposited_count - root_count;
+    child_count = vm.deposit.deposited_count;
+    if (root_count == 0 || child_count == 0 || root_count + child_count != count) {
+        return selftest_report("isolation-deposited", "%llu pages of the root and %llu of the child, %llu recorded",
+                               (unsigned long long)root_count, (unsigned long long)child_count,
+                               (unsigned long long)count);
     }
-    if (!vm_destroy_partition(&vm) || what != NULL || count == 0) {
-        return selftest_report("isolation-deposited", "page %#llx can be %s (%llu pages)", (unsigned long long)page,
-                               what == NULL ? "?" : what, (unsigned long long)count);
-    }
-    /* Given back, they are ours again, and hold nothing. */
     for (uint64_t i = 0; i < count; i++) {
-        uint8_t value = 1;
-        uint32_t fault = probe_read(log[i] << PAGE_SHIFT, &value);
+        const char *what = is_state_page(&vm, log[i].address) ? NULL : check_deposited(log[i].address);
 
-        if (fault != 0 || value != 0) {
-            return selftest_report("isolation-withdrawn", "page %#llx (%llu of %llu): fault %u, first byte %#x",
-                                   (unsigned long long)(log[i] << PAGE_SHIFT), (unsigned long long)i,
-                                   (unsigned long long)count, fault, value);
+        if (what != NULL) {
+            return selftest_report("isolation-deposited", "page %#llx (%llu of %llu) can be %s",
+                                   (unsigned long long)log[i].address, (unsigned long long)i, (unsigned long long)count,
+                                   what);
         }
     }
-    memory_free((uint64_t)log, pages_from_bytes(LOG_PAGES * sizeof(*log)));
+    if (!vm_destroy_partition(&vm)) {
+        return selftest_report("isolation-deposited", "the partition cannot be destroyed");
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const char *what = check_after(&log[i]);
+
+        if (what != NULL) {
+            return selftest_report("isolation-withdrawn", "page %#llx (%llu of %llu) can be %s",
+                                   (unsigned long long)log[i].address, (unsigned long long)i, (unsigned long long)count,
+                                   what);
+        }
+    }
     return selftest_report("isolation-deposited", NULL);
 }
 
