@@ -21,7 +21,7 @@ make_freestanding(hv_objects -mcmodel=kernel -fno-omit-frame-pointer ${STACK_PRO
 function(link_image target)
     make_freestanding(${target} -mcmodel=kernel)
     target_link_libraries(${target} PRIVATE hv_objects)
-    target_link_options(${target} PRIVATE ${FREESTANDING_LINK} -mcmodel=kernel -Wl,-T,${SCRIPT})
+    target_link_options(${target} PRIVATE ${FREESTANDING_LINK} -mcmodel=kernel -T${SCRIPT})
     set_target_properties(${target} PROPERTIES LINK_DEPENDS ${SCRIPT})
 endfunction()
 

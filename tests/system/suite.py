@@ -33,7 +33,8 @@ LONG_PROGRAM_TIMEOUT_S = 3600
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
 SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "trace/trace": "tests/system/test_trace.py",
-           "lint/selftest": "tests/lint/test_lint.py", "bench/counts": "tests/bench/test_bench.py"}
+           "folder/folder": "tests/system/test_folder.py", "lint/selftest": "tests/lint/test_lint.py",
+           "bench/counts": "tests/bench/test_bench.py"}
 
 
 def explain(problem):
