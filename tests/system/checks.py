@@ -13,6 +13,15 @@ def patterns(text):
     return [line.strip() for line in (text or "").splitlines() if line.strip()]
 
 
+def by_child(text):
+    """The lines of each child, in order, by the prefix `childN: `; empty for lines without one."""
+    found = {}
+    for line in text.splitlines():
+        child = re.match(r"(child\d+: )?", line).group()
+        found.setdefault(child, []).append(line)
+    return found
+
+
 def compiled(name, text):
     """The patterns, compiled; a bad one is the test's own fault and is named."""
     found = []

@@ -17,7 +17,7 @@ import initramfs
 import iso
 import machine
 import nested
-from checks import Broken, compiled, unmet, verify
+from checks import Broken, by_child, compiled, unmet, verify
 from common import BUILD, OUT, TOP, Failure
 from options import CHILD_COMMAND_LINE
 
@@ -162,8 +162,8 @@ def judge(section, folder, status, out, err):
     if "stdout" in section:
         wanted = "".join(line.strip() + "\n" for line in fill(section["stdout"]).strip().splitlines())
         # Lines of several children come in any order; each child's own lines do not.
-        same = sorted(out.splitlines()) == sorted(wanted.splitlines()) if "child" in wanted else out == wanted
-        if not same:
+        is_same = by_child(out) == by_child(wanted) and len(out) == len(wanted)
+        if not is_same:
             raise Broken(f"stdout is {out!r}, expected {wanted!r}")
     for setting, what, text in (("expect", "console of child 0", text_of(folder / "child0.log")),
                                 ("sibling", "console of child 1", text_of(folder / "child1.log")),

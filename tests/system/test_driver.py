@@ -2,6 +2,8 @@
 """Tests of the driver itself: frames, argument checks, the files it makes, whole runs against a stand-in for the
 emulators."""
 
+import configparser
+import contextlib
 import gzip
 import lzma
 import os
@@ -771,6 +773,23 @@ lps = 2
                                  ["guest-d@vmx", "guest-e@vmx"], ["guest-f"], ["guest-f@vmx"]])
         with unittest.mock.patch.object(suite, "BATCH_MAX", 1):
             self.assertEqual(len(suite.jobs(self.all_tests())), 10)
+
+    def test_order(self):
+        """Children may say their lines in any order, but each its own in order; nothing is missing or too much."""
+        sections = configparser.ConfigParser()
+        sections.read_dict({"several": {"stdout": "child0: 1\nchild0: 2\nchild1: 1\nchild1: 2"},
+                            "one": {"stdout": "child\na"}})
+        several, one = sections["several"], sections["one"]
+        for section, out, is_good in (
+                (several, "child0: 1\nchild1: 1\nchild1: 2\nchild0: 2\n", True),
+                (several, "child1: 1\nchild1: 2\nchild0: 1\nchild0: 2\n", True),
+                (several, "child0: 2\nchild0: 1\nchild1: 1\nchild1: 2\n", False),
+                (several, "child0: 1\nchild0: 2\nchild1: 1\n", False),
+                (several, "child0: 1\nchild0: 2\nchild1: 1\nchild1: 2\nextra\n", False),
+                (several, "child0: 1\nchild0: 2\nchild1: 1\nchild1: 2", False),
+                (one, "child\na\n", True), (one, "a\nchild\n", False)):
+            with contextlib.nullcontext() if is_good else self.assertRaisesRegex(systemtests.Broken, "stdout is"):
+                systemtests.judge(section, self.folder, 0, out, "")
 
     def run_guests(self, script):
         """The problems of guest-d and guest-e when each boot plays this script."""
