@@ -131,6 +131,30 @@ void host_vp_kick(struct host_vm *host, uint32_t vp_index);
 MUST_CHECK hv_status_t host_assert_interrupt(struct host_vm *host, uint32_t type, bool is_level, bool is_logical,
                                              uint64_t apic_id, uint32_t vector);
 
+/*
+ * Lets the child reach us by HvCallPostMessage (messages) or HvCallSignalEvent
+ * (events) on `connection_id`, 24 bits, of its own partition: a port of ours and
+ * the connection to it. What comes is handed to worker_message() or
+ * worker_event(). Statuses are those of HvCallCreatePort and HvCallConnectPort.
+ */
+MUST_CHECK hv_status_t host_open_message_connection(struct host_vm *host, uint32_t connection_id);
+MUST_CHECK hv_status_t host_open_event_connection(struct host_vm *host, uint32_t connection_id);
+
+/* Takes a connection back; what was under way on it may still arrive once. */
+void host_close_connection(struct host_vm *host, uint32_t connection_id);
+
+/*
+ * HvCallPostMessageDirect: a message of `length_bytes` (at most 240) for a SINT of
+ * a VP of the child. A status other than success means that it was not queued;
+ * with HV_STATUS_INSUFFICIENT_BUFFERS the caller keeps it and tries again when
+ * worker_messages_wanted() is called.
+ */
+MUST_CHECK hv_status_t host_post_message(struct host_vm *host, uint32_t vp_index, uint32_t sint, uint32_t message_type,
+                                         const void *payload, size_t length_bytes);
+
+/* HvCallSignalEventDirect: sets an event flag of a SINT of a VP of the child, and interrupts it if it was clear. */
+MUST_CHECK hv_status_t host_signal_event(struct host_vm *host, uint32_t vp_index, uint32_t sint, uint32_t flag);
+
 /* What HvCallTranslateVirtualAddress is to check; the numbers are the ABI's. */
 #define HOST_TRANSLATE_READ    0x1u
 #define HOST_TRANSLATE_WRITE   0x2u
@@ -271,6 +295,19 @@ MUST_CHECK enum worker_outcome worker_handle_intercept(struct vm *vm, uint32_t v
 
 /* Input for a stream; returns how many bytes were taken (see host_stream_input_wanted). */
 size_t worker_stream_input(struct vm *vm, enum host_stream stream, const void *bytes, size_t length_bytes);
+
+/*
+ * A message that the child posted on a connection, in the order in which they
+ * were posted: `length_bytes` bytes, at most 240, copied out of the child's reach.
+ */
+void worker_message(struct vm *vm, uint32_t connection_id, uint32_t message_type, const void *payload,
+                    size_t length_bytes);
+
+/* The child has signalled an event connection, once or more since the last call. */
+void worker_event(struct vm *vm, uint32_t connection_id);
+
+/* The hypervisor may have room for messages that host_post_message() refused. */
+void worker_messages_wanted(struct vm *vm);
 
 /* A stream that had refused bytes has room again. */
 void worker_stream_writable(struct vm *vm, enum host_stream stream);
