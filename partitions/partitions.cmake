@@ -11,6 +11,16 @@ if(LIB_SOURCES)
     make_freestanding(partition_lib -mcmodel=small -fno-stack-protector)
 endif()
 
+# The VMBus side, for a worker that makes a bus.
+sources_below(VMBUS_SOURCES vmbus)
+if(VMBUS_SOURCES)
+    add_library(partition_vmbus STATIC ${VMBUS_SOURCES})
+    make_freestanding(partition_vmbus -mcmodel=small -fno-stack-protector)
+    if(TARGET partition_lib)
+        target_link_libraries(partition_vmbus PRIVATE partition_lib)
+    endif()
+endif()
+
 # Links one program that is loaded by a hypervisor or boot loader: name, output folder, linker script, sources.
 function(add_bare_program target folder script)
     add_executable(${target} ${ARGN})
@@ -22,9 +32,12 @@ function(add_bare_program target folder script)
     endif()
 endfunction()
 
-sources_below(MINROOT_SOURCES ${ROOT}/kernel ${ROOT}/selftest ${ROOT}/worker vmbus)
+sources_below(MINROOT_SOURCES ${ROOT}/kernel ${ROOT}/selftest ${ROOT}/worker)
 if(EXISTS ${ROOT}/kernel/minroot.ld AND MINROOT_SOURCES)
     add_bare_program(minroot.debug ${PROJECT_BINARY_DIR} ${ROOT}/kernel/minroot.ld ${MINROOT_SOURCES})
+    if(TARGET partition_vmbus)
+        target_link_libraries(minroot.debug PRIVATE partition_vmbus)
+    endif()
     add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/minroot.elf
         COMMAND ${CMAKE_OBJCOPY} --strip-all $<TARGET_FILE:minroot.debug> ${PROJECT_BINARY_DIR}/minroot.elf
         DEPENDS minroot.debug VERBATIM)

@@ -102,7 +102,8 @@ void host_timer_cancel(struct host_timer *timer);
  * a byte of it is not RAM, or when it does not lie in one piece in the root's
  * address space; a range inside one 4 KiB page is always in one piece. RAM
  * reads as zero before it is first written. Only
- * partitions/root/worker/guest_memory.c and vmbus/ring.c use the pointer.
+ * partitions/root/worker/guest_memory.c and vmbus/window.c use the pointer, and back-ends that a provider hands pieces
+ * of it to (gpa_cursor_next in vmbus/vsp.h).
  */
 void *host_guest_memory(struct host_vm *host, uint64_t gpa, uint64_t length_bytes);
 

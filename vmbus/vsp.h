@@ -44,9 +44,10 @@ struct vsp_offer {
 /* What the bus calls. */
 struct vsp_operations {
     /*
-     * The guest opens the channel: its rings are there, packets may be read and written. The device's protocol starts
-     * from its beginning, however the last opening ended. `user_data` are the VMBUS_OPEN_USER_DATA_BYTES bytes of the
-     * guest's request. False: the device cannot be opened now; the guest is told so.
+     * The guest opens the channel. The device's protocol starts from its beginning, however the last opening ended.
+     * `user_data` are the VMBUS_OPEN_USER_DATA_BYTES bytes of the guest's request. Packets may be read and written from
+     * the call of `signalled` on that follows this one, once the guest has its answer. False: the device cannot be
+     * opened now; the guest is told so.
      */
     bool (*open)(struct vsp *vsp, const uint8_t *user_data);
     /*
@@ -56,8 +57,8 @@ struct vsp_operations {
      */
     void (*close)(struct vsp *vsp);
     /*
-     * There may be packets to read, or room to write after VSP_FULL. Called after open too. The provider reads until
-     * VSP_EMPTY, or leaves packets where they are and reads on by itself when it can.
+     * There may be packets to read, or room to write after VSP_FULL; or the channel has just been opened. The provider
+     * reads until VSP_EMPTY, or leaves packets where they are and reads on by itself when it can.
      */
     void (*signalled)(struct vsp *vsp);
 };
@@ -75,7 +76,7 @@ struct vsp {
  * Offers a channel to this guest and to each one that connects later; at once, or as soon as the guest has released
  * an earlier channel of the same type, instance and sub-channel index. A sub-channel is offered only to the present
  * guest and goes away with the opening of its primary: then, with its close done, it can be offered anew. False when
- * all VMBUS_CHANNELS_MAX are in use, or such a channel is offered already.
+ * all VMBUS_CHANNELS_MAX are in use, such a channel is offered already, or the primary of a sub-channel is not open.
  */
 MUST_CHECK bool vsp_offer(struct vmbus *bus, struct vsp *vsp);
 

@@ -24,6 +24,7 @@ struct host_vm *fake_host_create(uint64_t ram_bytes)
     for (size_t i = 0; i < HOST_STREAM_COUNT; i++) {
         host->streams[i].room = SIZE_MAX;
     }
+    host->synic.room = UINT32_MAX;
     fake_now_100ns = 5000000000;
     fake_wall_seconds = 1700000000;
     return host;

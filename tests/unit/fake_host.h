@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "hv/abi/hv_register.h"
+#include "tests/unit/fake_synic.h"
 #include "vmbus/host.h"
 
 #define FAKE_VPS_MAX          4u
@@ -68,6 +69,7 @@ struct host_vm {
     uint32_t translation_count;
     uint32_t translate_calls;
     struct host_timer *timers[FAKE_TIMERS_MAX];
+    struct fake_synic synic;
     char log[FAKE_LOG_BYTES];
     uint32_t log_lines;
     uint32_t ended_count;
