@@ -73,25 +73,33 @@ static enum refusal prepare_open(struct channel *channel, const struct vmbus_ope
     return open_rings(channel, *gpadl, open->downstream_offset_pages);
 }
 
+/* Takes what the channel needs of the hypervisor and of the device, or nothing. */
+static enum refusal take_connection_and_device(struct channel *channel, const struct vmbus_open_channel *open)
+{
+    uint32_t connection_id = chan_connection_id(channel->relid);
+
+    if (host_open_event_connection(channel->bus->host, connection_id) != HV_STATUS_SUCCESS) {
+        return REFUSE_OPEN_CONNECTION;
+    }
+    if (!channel->vsp->operations->open(channel->vsp, open->user_data)) {
+        host_close_connection(channel->bus->host, connection_id);
+        return REFUSE_OPEN_DEVICE;
+    }
+    return REFUSE_NONE;
+}
+
 /* Opens a channel and answers. */
 static void start(struct channel *channel, const struct vmbus_open_channel *open)
 {
     struct vmbus *bus = channel->bus;
-    uint32_t connection_id = chan_connection_id(channel->relid);
     struct gpadl *gpadl;
     enum refusal cause = prepare_open(channel, open, &gpadl);
 
+    if (cause == REFUSE_NONE) {
+        cause = take_connection_and_device(channel, open);
+    }
     if (cause != REFUSE_NONE) {
         refuse(bus, cause, channel->relid);
-        answer_open(bus, open, VMBUS_STATUS_UNSUCCESSFUL);
-        return;
-    }
-    if (host_open_event_connection(bus->host, connection_id) != HV_STATUS_SUCCESS) {
-        answer_open(bus, open, VMBUS_STATUS_UNSUCCESSFUL);
-        return;
-    }
-    if (!channel->vsp->operations->open(channel->vsp, open->user_data)) {
-        host_close_connection(bus->host, connection_id);
         answer_open(bus, open, VMBUS_STATUS_UNSUCCESSFUL);
         return;
     }

@@ -25,6 +25,8 @@ enum refusal {
     REFUSE_TARGET_VP,        /* no such VP */
     REFUSE_OPEN_GPADL,       /* the ring GPADL does not exist, or is no whole pages */
     REFUSE_OPEN_OFFSET,      /* a ring without data */
+    REFUSE_OPEN_CONNECTION,  /* the hypervisor gives no connection for the channel's signals */
+    REFUSE_OPEN_DEVICE,      /* the device cannot be opened now */
     REFUSE_RESERVED_CHANNEL, /* no channel can be reserved */
     REFUSE_MESSAGES_UNREAD,  /* the guest asks on and on and takes no answer */
     /* GPADLs */

@@ -324,7 +324,10 @@ static void test_bad_gpadls(void **state)
     expect_bad_gpadl(offer.relid, 1, 16, 0, 4096, 0, 300, REFUSE_GPADL_RANGES);
     expect_bad_gpadl(offer.relid, 1, 16, 2, 4096, 0, 300, REFUSE_GPADL_RANGES);
     expect_bad_gpadl(offer.relid, 1, 16, 1, 0, 0, 300, REFUSE_GPADL_RANGES);
+    expect_bad_gpadl(offer.relid, 1, 8, 1, 0, 0, 300, REFUSE_GPADL_RANGES);
+    expect_bad_gpadl(offer.relid, 1, 16, 1, 0, 100, 300, REFUSE_GPADL_RANGES);
     expect_bad_gpadl(offer.relid, 1, 16, 1, 4096, 4096, 300, REFUSE_GPADL_RANGES);
+    expect_bad_gpadl(offer.relid, 1, 24, 1, 4096, 4096, 300, REFUSE_GPADL_RANGES);
     expect_bad_gpadl(offer.relid, 1, 16, 1, UINT32_MAX, 1, 300, REFUSE_GPADL_RANGES);
     expect_bad_gpadl(offer.relid, 1, 16, 1, 4096, 1, 300, REFUSE_GPADL_RANGES);
     expect_bad_gpadl(offer.relid, 1, 24, 1, 4096, 0, 300, REFUSE_GPADL_RANGES);
@@ -437,11 +440,13 @@ static void test_bad_opens(void **state)
     guest_post_open(&guest, offer.relid, id, 0, 4);
     assert_int_equal(guest_expect_open_result(&guest, offer.relid), UNSUCCESSFUL);
     assert_int_equal(recorder.opens, 0);
+    assert_int_equal(guest_refusals(&guest, REFUSE_OPEN_CONNECTION), 1);
     guest.host->synic.connections_allowed = 0;
     recorder.refuses_open = true;
     guest_post_open(&guest, offer.relid, id, 0, 4);
     assert_int_equal(guest_expect_open_result(&guest, offer.relid), UNSUCCESSFUL);
     assert_int_equal(recorder.opens, 1);
+    assert_int_equal(guest_refusals(&guest, REFUSE_OPEN_DEVICE), 1);
     assert_int_equal(guest.host->synic.connection_count, 2);
     /* After all that it can be opened; but not twice. */
     recorder.refuses_open = false;
