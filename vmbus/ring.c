@@ -84,6 +84,9 @@ static uint32_t copy_out(const struct ring *ring, uint32_t index, const void *fr
 {
     uint32_t first_bytes = min_u32(length_bytes, ring->data_bytes - index);
 
+    if (length_bytes == 0) {
+        return index; /* then there may be no buffer */
+    }
     gpadl_copy_out(ring->gpadl, ring->data_offset_bytes + index, from, first_bytes);
     gpadl_copy_out(ring->gpadl, ring->data_offset_bytes, (const uint8_t *)from + first_bytes,
                    length_bytes - first_bytes);

@@ -22,7 +22,8 @@ foreach(source IN LISTS FUZZ_SOURCES)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE fuzz_support hosted ${CMOCKA} pthread)
     # Each copy out of guest memory passes by hostile_page.c.
-    target_link_options(${name} PRIVATE ${SANITIZE} -fsanitize=fuzzer -Wl,--wrap=gpa_read)
+    target_link_options(${name} PRIVATE ${SANITIZE} -fsanitize=fuzzer -Wl,--wrap=gpa_read -Wl,--wrap=window_read
+        -Wl,--wrap=window_load_u32)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
     add_dependencies(fuzz_targets ${name})
 endforeach()

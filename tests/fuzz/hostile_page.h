@@ -3,8 +3,9 @@
 #define FUZZ_HOSTILE_PAGE_H
 
 /*
- * Guest memory that changes as soon as it was looked at. The linker hands each call of gpa_read() from another file to
- * this one, which changes what was read right after it was copied: code that reads a field twice sees two values.
+ * Guest memory that changes as soon as it was looked at. The linker hands each call of gpa_read(), window_read() and
+ * window_load_u32() from another file to this one, which changes what was read right after it was copied: code that
+ * reads a field twice sees two values.
  */
 
 #include <stdint.h>
