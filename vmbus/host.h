@@ -253,6 +253,7 @@ uint32_t worker_ram_layout(uint64_t memory_bytes, struct worker_ram_range *range
 struct worker_config {
     uint64_t memory_bytes;
     uint32_t vp_count;  /* VP i has APIC id i */
+    bool has_vmbus;     /* the guest finds a VMBus */
     const void *kernel; /* bzImage, ELF with PVH entry, or Multiboot1 image */
     uint64_t kernel_bytes;
     const void *initrd; /* null when there is none */

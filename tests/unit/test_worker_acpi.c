@@ -86,7 +86,7 @@ static void test_fadt(void **state)
     struct tables tables;
 
     (void)state;
-    assert_true(acpi_write_tables(host, 2, &rsdp_gpa));
+    assert_true(acpi_write_tables(host, 2, false, &rsdp_gpa));
     tables = read_tables(host, rsdp_gpa);
     assert_int_equal(get_u32(tables.fadt + 4), 276);
     assert_int_equal(tables.fadt[8], 6);
@@ -145,7 +145,7 @@ static void test_madt(void **state)
         struct tables tables;
 
         host->is_ram_fragmented = true;
-        assert_true(acpi_write_tables(host, vp_count, &rsdp_gpa));
+        assert_true(acpi_write_tables(host, vp_count, false, &rsdp_gpa));
         tables = read_tables(host, rsdp_gpa);
         assert_int_equal(get_u32(tables.madt + 36), 0xFEE00000);
         assert_int_equal(get_u32(tables.madt + 40), 0);
@@ -194,7 +194,33 @@ static const uint8_t expected_aml[] = {
     0x08, '_', 'C', 'R', 'S', 0x11, 0x41, 0x01, 0x0A, 0x0D,
     0x47, 0x01, 0x70, 0x00, 0x70, 0x00, 0x01, 0x02, 0x22, 0x00, 0x01, 0x79, 0x00,
 };
+/* Device (VMOD) with one DWordMemory, and Device (VMBS) below it */
+static const uint8_t expected_vmbus_aml[] = {
+    0x5B, 0x82, 0x43, 0x07, 'V', 'M', 'O', 'D',
+    0x08, '_', 'H', 'I', 'D', 0x0D, 'A', 'C', 'P', 'I', '0', '0', '0', '4', 0x00, 0x08, '_', 'U', 'I', 'D', 0x00,
+    0x08, '_', 'C', 'R', 'S', 0x11, 0x40, 0x02, 0x0A, 0x1C,
+    0x87, 0x17, 0x00, 0x00, 0x0C, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xE0, 0xFF, 0xFF, 0xBF, 0xFE,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xC0, 0x1E, 0x79, 0x00,
+    0x5B, 0x82, 0x40, 0x03, 'V', 'M', 'B', 'S',
+    0x08, '_', 'H', 'I', 'D', 0x0D, 'V', 'M', 'B', 'u', 's', 0x00,
+    0x08, '_', 'D', 'D', 'N', 0x0D, 'V', 'M', 'B', 'U', 'S', 0x00, 0x08, '_', 'U', 'I', 'D', 0x00,
+    0x08, '_', 'C', 'R', 'S', 0x11, 0x46, 0x00, 0x0A, 0x02, 0x79, 0x00,
+};
 /* clang-format on */
+
+static void test_dsdt_with_vmbus(void **state)
+{
+    struct host_vm *host = fake_host_create(RAM_BYTES);
+    uint64_t rsdp_gpa = 0;
+    struct tables tables;
+
+    (void)state;
+    assert_true(acpi_write_tables(host, 1, true, &rsdp_gpa));
+    tables = read_tables(host, rsdp_gpa);
+    assert_int_equal(get_u32(tables.dsdt + 4), 36 + sizeof(expected_aml) + sizeof(expected_vmbus_aml));
+    assert_memory_equal(tables.dsdt + 36 + sizeof(expected_aml), expected_vmbus_aml, sizeof(expected_vmbus_aml));
+    fake_host_destroy(host);
+}
 
 static void test_dsdt(void **state)
 {
@@ -203,7 +229,7 @@ static void test_dsdt(void **state)
     struct tables tables;
 
     (void)state;
-    assert_true(acpi_write_tables(host, 1, &rsdp_gpa));
+    assert_true(acpi_write_tables(host, 1, false, &rsdp_gpa));
     tables = read_tables(host, rsdp_gpa);
     assert_int_equal(get_u32(tables.dsdt + 4), 36 + sizeof(expected_aml));
     assert_memory_equal(tables.dsdt + 36, expected_aml, sizeof(expected_aml));
@@ -216,7 +242,7 @@ static void test_tables_without_ram(void **state)
     uint64_t rsdp_gpa = 0;
 
     (void)state;
-    assert_false(acpi_write_tables(host, 1, &rsdp_gpa));
+    assert_false(acpi_write_tables(host, 1, false, &rsdp_gpa));
     fake_host_destroy(host);
 }
 
@@ -426,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_fadt),
         cmocka_unit_test(test_madt),
         cmocka_unit_test(test_dsdt),
+        cmocka_unit_test(test_dsdt_with_vmbus),
         cmocka_unit_test(test_tables_without_ram),
         cmocka_unit_test(test_aml_overflow),
         cmocka_unit_test(test_aml_integers),

@@ -28,9 +28,16 @@
 #define LAYOUT_ACPI_GPA   UINT64_C(0xE0000)
 #define LAYOUT_ACPI_BYTES UINT64_C(0x20000)
 
+/* Where VMBus devices place their memory: nothing else is there. */
+#define LAYOUT_MMIO_WINDOW_GPA   UINT64_C(0xE0000000)
+#define LAYOUT_MMIO_WINDOW_BYTES UINT64_C(0x1EC00000)
+
 #define LAYOUT_IOAPIC_GPA     UINT64_C(0xFEC00000)
 #define LAYOUT_IOAPIC_BYTES   UINT64_C(0x1000)
 #define LAYOUT_LOCAL_APIC_GPA UINT64_C(0xFEE00000)
+_Static_assert(LAYOUT_MMIO_WINDOW_GPA >= LAYOUT_LOW_RAM_LIMIT &&
+                   LAYOUT_MMIO_WINDOW_GPA + LAYOUT_MMIO_WINDOW_BYTES <= LAYOUT_IOAPIC_GPA,
+               "the window lies between RAM and the devices");
 
 /* Ports. */
 #define LAYOUT_COM1_PORT        0x3F8u

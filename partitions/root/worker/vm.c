@@ -196,7 +196,7 @@ static bool prepare_guest(struct vm *vm, const struct worker_config *config, uin
     uint32_t failed_name = 0;
     hv_status_t status;
 
-    if (!acpi_write_tables(vm->host, vm->vp_count, &input.rsdp_gpa)) {
+    if (!acpi_write_tables(vm->host, vm->vp_count, config->has_vmbus, &input.rsdp_gpa)) {
         fmt_snprintf(error, error_bytes, "cannot write the firmware tables into guest memory");
         return false;
     }

@@ -14,6 +14,7 @@
 #define OP_BYTE     0x0Au
 #define OP_WORD     0x0Bu
 #define OP_DWORD    0x0Cu
+#define OP_STRING   0x0Du
 #define OP_SCOPE    0x10u
 #define OP_BUFFER   0x11u
 #define OP_PACKAGE  0x12u
@@ -25,10 +26,19 @@
 #define LENGTH_ONE_MORE_BYTE 0x40u
 #define LENGTH_MAX           0xFFFu
 
-#define RESOURCE_IO           0x47u
-#define RESOURCE_IO_DECODE_16 0x01u
-#define RESOURCE_IRQ_NO_FLAGS 0x22u
-#define RESOURCE_END          0x79u
+#define RESOURCE_IO            0x47u
+#define RESOURCE_IO_BYTES      8u
+#define RESOURCE_IO_DECODE_16  0x01u
+#define RESOURCE_IRQ_NO_FLAGS  0x22u
+#define RESOURCE_IRQ_BYTES     3u
+#define RESOURCE_DWORD_ADDRESS 0x87u
+#define RESOURCE_DWORD_BYTES   26u
+#define RESOURCE_LARGE_HEADER  3u /* not counted by a large descriptor's own length */
+#define RESOURCE_TYPE_MEMORY   0u
+#define RESOURCE_FIXED_WINDOW  0x0Cu /* producer, both ends fixed */
+#define RESOURCE_READ_WRITE    0x01u
+#define RESOURCE_END           0x79u
+#define RESOURCE_END_BYTES     2u
 
 static void put_byte(struct aml *aml, uint32_t byte)
 {
@@ -53,6 +63,12 @@ static void put_path(struct aml *aml, const char *path)
     }
 }
 
+static void put_dword(struct aml *aml, uint32_t dword)
+{
+    put_word(aml, dword & 0xFFFFu);
+    put_word(aml, dword >> 16);
+}
+
 static void put_integer(struct aml *aml, uint32_t value)
 {
     if (value <= 1) {
@@ -65,8 +81,7 @@ static void put_integer(struct aml *aml, uint32_t value)
         put_word(aml, value);
     } else {
         put_byte(aml, OP_DWORD);
-        put_word(aml, value & 0xFFFFu);
-        put_word(aml, value >> 16);
+        put_dword(aml, value);
     }
 }
 
@@ -158,18 +173,40 @@ void aml_name_byte_package(struct aml *aml, const char *path, const uint8_t *val
     aml_end(aml, mark);
 }
 
-void aml_name_port_and_irq(struct aml *aml, uint16_t first_port, uint8_t port_count, uint8_t irq)
+void aml_name_string(struct aml *aml, const char *path, const char *text)
 {
-    /* Descriptors of 8 and 3 bytes and the end tag of 2. */
-    static const uint32_t resource_bytes = 8 + 3 + 2;
+    put_byte(aml, OP_NAME);
+    put_path(aml, path);
+    put_byte(aml, OP_STRING);
+    put_path(aml, text);
+    put_byte(aml, 0);
+}
 
+/* Name(_CRS, Buffer) for descriptors of this many bytes, which follow, and the end tag. */
+static struct aml_mark begin_resources(struct aml *aml, uint32_t descriptor_bytes)
+{
     put_byte(aml, OP_NAME);
     put_path(aml, "_CRS");
     put_byte(aml, OP_BUFFER);
 
     struct aml_mark mark = begin_object(aml);
 
-    put_integer(aml, resource_bytes);
+    put_integer(aml, descriptor_bytes + RESOURCE_END_BYTES);
+    return mark;
+}
+
+static void end_resources(struct aml *aml, struct aml_mark mark)
+{
+    put_byte(aml, RESOURCE_END);
+    /* A checksum of zero means that there is none. */
+    put_byte(aml, 0);
+    aml_end(aml, mark);
+}
+
+void aml_name_port_and_irq(struct aml *aml, uint16_t first_port, uint8_t port_count, uint8_t irq)
+{
+    struct aml_mark mark = begin_resources(aml, RESOURCE_IO_BYTES + RESOURCE_IRQ_BYTES);
+
     put_byte(aml, RESOURCE_IO);
     put_byte(aml, RESOURCE_IO_DECODE_16);
     put_word(aml, first_port);
@@ -178,8 +215,27 @@ void aml_name_port_and_irq(struct aml *aml, uint16_t first_port, uint8_t port_co
     put_byte(aml, port_count);
     put_byte(aml, RESOURCE_IRQ_NO_FLAGS);
     put_word(aml, 1u << irq);
-    put_byte(aml, RESOURCE_END);
-    /* A checksum of zero means that there is none. */
-    put_byte(aml, 0);
-    aml_end(aml, mark);
+    end_resources(aml, mark);
+}
+
+void aml_name_no_resources(struct aml *aml)
+{
+    end_resources(aml, begin_resources(aml, 0));
+}
+
+void aml_name_memory_window(struct aml *aml, uint32_t base, uint32_t length_bytes)
+{
+    struct aml_mark mark = begin_resources(aml, RESOURCE_DWORD_BYTES);
+
+    put_byte(aml, RESOURCE_DWORD_ADDRESS);
+    put_word(aml, RESOURCE_DWORD_BYTES - RESOURCE_LARGE_HEADER);
+    put_byte(aml, RESOURCE_TYPE_MEMORY);
+    put_byte(aml, RESOURCE_FIXED_WINDOW);
+    put_byte(aml, RESOURCE_READ_WRITE);
+    put_dword(aml, 0); /* granularity */
+    put_dword(aml, base);
+    put_dword(aml, base + length_bytes - 1);
+    put_dword(aml, 0); /* translation */
+    put_dword(aml, length_bytes);
+    end_resources(aml, mark);
 }

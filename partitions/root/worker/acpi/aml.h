@@ -40,10 +40,18 @@ void aml_name_integer(struct aml *aml, const char *path, uint32_t value);
 /* Name(_HID, EisaId(id)); `id` is three capitals and four capital hexadecimal digits. */
 void aml_name_hardware_id(struct aml *aml, const char *id);
 
+/* Name(path, "text"). */
+void aml_name_string(struct aml *aml, const char *path, const char *text);
+
 /* Name(path, Package() {values...}) for up to 255 bytes. */
 void aml_name_byte_package(struct aml *aml, const char *path, const uint8_t *values, uint8_t count);
 
 /* Name(_CRS, ResourceTemplate() {IO(Decode16, first, first, 1, count), IRQNoFlags() {irq}}). */
 void aml_name_port_and_irq(struct aml *aml, uint16_t first_port, uint8_t port_count, uint8_t irq);
+
+/* Name(_CRS, ResourceTemplate() {}), and the same with one DWordMemory (ResourceProducer, uncacheable, read and write):
+ * addresses that the device hands on to those below it. */
+void aml_name_no_resources(struct aml *aml);
+void aml_name_memory_window(struct aml *aml, uint32_t base, uint32_t length_bytes);
 
 #endif

@@ -3,7 +3,7 @@
  * Firmware tables (ACPI specification 6.0, ACPI Software Programming Model). They
  * say what is there and no more: fixed hardware with PM timer, power button, S5
  * and reset register; IO-APIC and local APICs but no 8259; two serial ports and
- * an RTC; no 8042, no VGA, no PIT, no HPET, no PCI.
+ * an RTC; VMBus if the VM has it; no 8042, no VGA, no PIT, no HPET, no PCI.
  */
 #include "partitions/root/worker/acpi/tables.h"
 
@@ -210,7 +210,26 @@ static void add_serial_port(struct aml *aml, const char *name, uint32_t unique_i
     aml_end(aml, device);
 }
 
-static uint64_t write_dsdt(struct table_writer *writer)
+/* VMBus, below the module whose window its devices' memory is taken from, as Hyper-V has them in VMs without PCI. */
+static void add_vmbus(struct aml *aml)
+{
+    struct aml_mark module = aml_begin_device(aml, "VMOD");
+
+    aml_name_string(aml, "_HID", "ACPI0004");
+    aml_name_integer(aml, "_UID", 0);
+    aml_name_memory_window(aml, (uint32_t)LAYOUT_MMIO_WINDOW_GPA, (uint32_t)LAYOUT_MMIO_WINDOW_BYTES);
+
+    struct aml_mark bus = aml_begin_device(aml, "VMBS");
+
+    aml_name_string(aml, "_HID", "VMBus");
+    aml_name_string(aml, "_DDN", "VMBUS");
+    aml_name_integer(aml, "_UID", 0);
+    aml_name_no_resources(aml); /* its interrupts come through the SynIC; Linux wants the list all the same */
+    aml_end(aml, bus);
+    aml_end(aml, module);
+}
+
+static uint64_t write_dsdt(struct table_writer *writer, bool has_vmbus)
 {
     static const uint8_t s5[4] = {ACPI_PM_SLEEP_TYPE_S5, 0, 0, 0};
     uint8_t bytes[DSDT_BYTES_MAX];
@@ -227,6 +246,9 @@ static uint64_t write_dsdt(struct table_writer *writer)
     aml_name_hardware_id(&aml, "PNP0B00");
     aml_name_port_and_irq(&aml, LAYOUT_RTC_PORT, LAYOUT_RTC_PORTS, LAYOUT_RTC_PIN);
     aml_end(&aml, device);
+    if (has_vmbus) {
+        add_vmbus(&aml);
+    }
     aml_end(&aml, scope);
 
     table_begin(writer);
@@ -349,11 +371,11 @@ static void write_rsdp(struct table_writer *writer, uint64_t rsdt_gpa, uint64_t 
     writer_append(writer, rsdp, sizeof(rsdp));
 }
 
-bool acpi_write_tables(struct host_vm *host, uint32_t vp_count, uint64_t *rsdp_gpa)
+bool acpi_write_tables(struct host_vm *host, uint32_t vp_count, bool has_vmbus, uint64_t *rsdp_gpa)
 {
     struct table_writer writer = {.host = host, .gpa = LAYOUT_ACPI_GPA + RSDP_BYTES, .is_ok = true};
     uint64_t facs_gpa = write_facs(&writer);
-    uint64_t dsdt_gpa = write_dsdt(&writer);
+    uint64_t dsdt_gpa = write_dsdt(&writer, has_vmbus);
     uint64_t tables[2];
     uint64_t rsdt_gpa;
     uint64_t xsdt_gpa;
