@@ -35,16 +35,14 @@ static struct host_timer **next_of(struct host_timer *timer)
 
 uint64_t clock_now(void)
 {
-    if (tsc_page != NULL) {
-        uint32_t sequence = tsc_page->tsc_sequence;
+    uint32_t sequence = tsc_page == NULL ? HV_REFERENCE_TSC_SEQUENCE_INVALID : tsc_page->tsc_sequence;
 
-        if (sequence != HV_REFERENCE_TSC_SEQUENCE_INVALID) {
-            uint64_t time =
-                (uint64_t)((unsigned __int128)rdtsc() * tsc_page->tsc_scale >> 64) + (uint64_t)tsc_page->tsc_offset;
+    if (sequence != HV_REFERENCE_TSC_SEQUENCE_INVALID) {
+        uint64_t time =
+            (uint64_t)((unsigned __int128)rdtsc() * tsc_page->tsc_scale >> 64) + (uint64_t)tsc_page->tsc_offset;
 
-            if (tsc_page->tsc_sequence == sequence) {
-                return time;
-            }
+        if (tsc_page->tsc_sequence == sequence) {
+            return time;
         }
     }
     return rdmsr(HV_X64_MSR_TIME_REF_COUNT);

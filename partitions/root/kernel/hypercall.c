@@ -253,24 +253,12 @@ bool hyperv_init(void)
     return true;
 }
 
-static void signal_pairs(const struct hv_vp_signal_pair_scheduler_message *pairs)
+void hyperv_free_slot(struct hv_message *slot)
 {
-    for (uint32_t i = 0; i < pairs->vp_count && i < HV_MESSAGE_MAX_PARTITION_VP_PAIR_COUNT; i++) {
-        sched_signal(pairs->partition_ids[i], pairs->vp_indexes[i]);
-    }
-}
-
-static void signal_set(const struct hv_vp_signal_bitset_scheduler_message *set)
-{
-    uint32_t next = 0;
-
-    for (uint32_t bank = 0; bank < 64 && next < HV_SCHEDULER_BITSET_BANK_COUNT; bank++) {
-        if ((set->vp_set_valid_bank_mask >> bank & 1) == 0) {
-            continue;
-        }
-        for (uint64_t left = set->vp_set_banks[next++]; left != 0; left &= left - 1) {
-            sched_signal(set->partition_id, bank * HV_VP_SET_VPS_PER_BANK + (uint32_t)__builtin_ctzll(left));
-        }
+    WRITE_ONCE(slot->header.message_type, HvMessageTypeNone);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if ((READ_ONCE(slot->header.message_flags) & HV_MESSAGE_FLAG_PENDING) != 0) {
+        wrmsr(HV_X64_MSR_EOM, 0);
     }
 }
 
@@ -278,24 +266,15 @@ static void signal_set(const struct hv_vp_signal_bitset_scheduler_message *set)
 static void take_message(void)
 {
     struct hv_message *slot = &cpu_this()->messages->sint_message[HV_SYNIC_SINT_INTERCEPTION];
+    const struct hv_vp_signal_pair_scheduler_message *pairs = (const void *)slot->payload;
+    uint32_t type = READ_ONCE(slot->header.message_type);
 
-    switch (READ_ONCE(slot->header.message_type)) {
-    case HvMessageTypeNone:
-        return;
-    case HvMessageTypeSchedulerVpSignalPair:
-        signal_pairs((const struct hv_vp_signal_pair_scheduler_message *)slot->payload);
-        break;
-    case HvMessageTypeSchedulerVpSignalBitset:
-        signal_set((const struct hv_vp_signal_bitset_scheduler_message *)slot->payload);
-        break;
-    default:
-        /* Nothing else was asked for; the slot must become free all the same. */
-        break;
+    for (uint32_t i = 0; type == HvMessageTypeSchedulerVpSignalPair && i < pairs->vp_count; i++) {
+        sched_signal(pairs->partition_ids[i], pairs->vp_indexes[i]);
     }
-    WRITE_ONCE(slot->header.message_type, HvMessageTypeNone);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if ((READ_ONCE(slot->header.message_flags) & HV_MESSAGE_FLAG_PENDING) != 0) {
-        wrmsr(HV_X64_MSR_EOM, 0);
+    /* Nothing else was asked for; the slot must become free all the same. */
+    if (type != HvMessageTypeNone) {
+        hyperv_free_slot(slot);
     }
 }
 

@@ -14,6 +14,8 @@
 #include "hv/lib/compiler.h"
 #include "partitions/root/kernel/boot.h"
 
+struct hv_message;
+
 /* What the CPUID leaves say. */
 struct hyperv_info {
     uint64_t privileges; /* leaf 0x40000003, EAX and EBX: HV_ACCESS_..., HV_CREATE_PARTITIONS, ... */
@@ -50,6 +52,9 @@ MUST_CHECK bool hyperv_init(void);
 
 /* The part of each processor: VP index, SynIC with messages on SINT 0. */
 void hyperv_init_processor(void);
+
+/* Ends a message of this processor's, so that the next one comes. */
+void hyperv_free_slot(struct hv_message *slot);
 
 /* Enables a page that the hypervisor gives through an MSR, and maps it; returns its address, 0 if it has none. */
 uint64_t hyperv_enable_page(uint32_t msr);

@@ -127,12 +127,6 @@ void main_events(uint32_t events)
     }
 }
 
-static NORETURN void fail(const char *why)
-{
-    console_error("minroot: %s", why);
-    power_off();
-}
-
 static void start(void)
 {
     bool is_started = boot_module("batch") != NULL ? start_next_of_batch() : start_children();
@@ -179,7 +173,8 @@ void boot_main(uint64_t start_info)
     memory_init(boot_info());
     acpi_init(boot_info()->rsdp);
     if (!options_are_good) {
-        fail(error);
+        console_error("minroot: %s", error);
+        power_off();
     }
     if (!hyperv_init()) {
         power_off();

@@ -397,20 +397,15 @@ bool vm_handle_intercept(struct child_vp *vp)
     const struct hv_message *message = vp->intercept;
     const struct hv_x64_memory_intercept_message *access =
         (const struct hv_x64_memory_intercept_message *)message->payload;
+    enum worker_outcome outcome;
 
     if (message->header.message_type == HvMessageTypeGpaIntercept && vm_populate(vm, access->guest_physical_address)) {
         return true;
     }
-    switch (worker_handle_intercept(vm->worker, vp->index, message)) {
-    case WORKER_RESUME:
-    case WORKER_HALTED: /* the hypervisor knows that it is halted, and says so at the next dispatch */
-        return true;
-    case WORKER_STALLED: /* streams take everything here, so this does not happen; the intercept would only come again
-                          */
-    case WORKER_ENDED:
-        break;
-    }
-    return false;
+    outcome = worker_handle_intercept(vm->worker, vp->index, message);
+    /* A halted VP is known as one to the hypervisor, which says so at the next dispatch. Stalled does not happen:
+     * streams take everything here. */
+    return outcome == WORKER_RESUME || outcome == WORKER_HALTED;
 }
 
 void vm_fail(struct host_vm *vm, uint32_t vp_index, const char *name, hv_status_t status)
@@ -436,16 +431,10 @@ void vm_input(void)
 
 void host_log(struct host_vm *host, enum host_log_level level, const char *line)
 {
-    switch (level) {
-    case HOST_LOG_ERROR:
-    case HOST_LOG_WARNING:
+    if (level <= HOST_LOG_WARNING) {
         console_text(CONSOLE_STREAM_ERROR, host->index, "minroot: child %u: %s", host->index, line);
-        return;
-    case HOST_LOG_INFO:
+    } else if (level == HOST_LOG_INFO) {
         console_text(CONSOLE_STREAM_PROGRESS, host->index, "child %u: %s", host->index, line);
-        return;
-    case HOST_LOG_DEBUG:
-        return;
     }
 }
 
