@@ -53,8 +53,9 @@ struct cpu {
     uint32_t is_idle;         /* [run queue lock] halted, or about to be */
     void *hypercall_input;    /* a page each; not for interrupt handlers; null without Hyper-V */
     void *hypercall_output;
-    struct hv_message_page *messages; /* SIM page */
-    struct child_vp *running;         /* [run queue lock] the child VP it dispatches */
+    struct hv_message_page *messages;         /* SIM page */
+    struct hv_synic_event_flags_page *events; /* SIEF page */
+    struct child_vp *running;                 /* [run queue lock] the child VP it dispatches */
     uint64_t gdt[6];
     struct tss tss;
 };

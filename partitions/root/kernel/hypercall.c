@@ -286,9 +286,9 @@ void hyperv_init_processor(void)
     cpu->hypercall_input = memory_alloc_zeroed(PAGE_SIZE);
     cpu->hypercall_output = memory_alloc_zeroed(PAGE_SIZE);
     cpu->messages = (struct hv_message_page *)hyperv_enable_page(HV_X64_MSR_SIMP);
-    (void)hyperv_enable_page(HV_X64_MSR_SIEFP);
-    if (cpu->messages == NULL) {
-        console_error("minroot: the hypervisor gives no message page");
+    cpu->events = (struct hv_synic_event_flags_page *)hyperv_enable_page(HV_X64_MSR_SIEFP);
+    if (cpu->messages == NULL || cpu->events == NULL) {
+        console_error("minroot: the hypervisor gives no message page or no event flags page");
         power_off();
     }
     trap_set_handler(TRAP_VECTOR_SYNIC, take_message);

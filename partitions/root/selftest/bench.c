@@ -85,9 +85,10 @@ static bool signal_event(void *object)
 
 static bool bench_port(const char *name, uint32_t type, operation run)
 {
-    bool is_good = selftest_create_port(BENCH_PORT, type) == HV_STATUS_SUCCESS && price(name, run, NULL, ROUNDS);
+    bool is_good =
+        selftest_create_port(&root_deposit, BENCH_PORT, type) == HV_STATUS_SUCCESS && price(name, run, NULL, ROUNDS);
 
-    return selftest_delete_port(BENCH_PORT) == HV_STATUS_SUCCESS && is_good;
+    return selftest_delete_port(&root_deposit, BENCH_PORT) == HV_STATUS_SUCCESS && is_good;
 }
 
 static bool bench_synic(void)

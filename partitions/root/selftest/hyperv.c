@@ -119,19 +119,19 @@ static bool test_timer_message(void)
                            type, payload.timer_index);
 }
 
-hv_status_t selftest_create_port(uint32_t id, uint32_t type)
+hv_status_t selftest_create_port(struct deposit *from, uint32_t id, uint32_t type)
 {
     struct hv_input_create_port port = {
         .port_partition_id = HV_PARTITION_ID_SELF,
         .port_id = id,
-        .connection_partition_id = HV_PARTITION_ID_SELF,
+        .connection_partition_id = from->partition_id,
         .port_info = {.port_type = type,
                       .target_sint = SELFTEST_SINT,
                       .target_vp = cpu_this()->vp_index,
                       .flag_count = 16},
     };
     struct hv_input_connect_port connection = {
-        .connection_partition_id = HV_PARTITION_ID_SELF,
+        .connection_partition_id = from->partition_id,
         .connection_id = id,
         .port_partition_id = HV_PARTITION_ID_SELF,
         .port_id = id,
@@ -146,12 +146,12 @@ hv_status_t selftest_create_port(uint32_t id, uint32_t type)
     if (status != HV_STATUS_SUCCESS) {
         return status;
     }
-    return hypercall(&root_deposit, HvCallConnectPort, NULL, &connection, sizeof(connection), NULL, 0);
+    return hypercall(from, HvCallConnectPort, NULL, &connection, sizeof(connection), NULL, 0);
 }
 
-hv_status_t selftest_delete_port(uint32_t id)
+hv_status_t selftest_delete_port(const struct deposit *from, uint32_t id)
 {
-    hv_status_t status = hypercall_fast(HvCallDisconnectPort, HV_PARTITION_ID_SELF, id);
+    hv_status_t status = hypercall_fast(HvCallDisconnectPort, from->partition_id, id);
 
     return status != HV_STATUS_SUCCESS ? status : hypercall_fast(HvCallDeletePort, HV_PARTITION_ID_SELF, id);
 }
@@ -164,7 +164,7 @@ static bool test_post_message(void)
         .payload_size_bytes = 16,
         .payload = {UINT64_C(0x0123456789ABCDEF), UINT64_C(0xFEDCBA9876543210)},
     };
-    hv_status_t status = selftest_create_port(TEST_PORT, HV_PORT_TYPE_MESSAGE);
+    hv_status_t status = selftest_create_port(&root_deposit, TEST_PORT, HV_PORT_TYPE_MESSAGE);
 
     if (status != HV_STATUS_SUCCESS) {
         return selftest_report("synic-message", "making the port: status %#x", status);
@@ -181,7 +181,7 @@ static bool test_post_message(void)
         return selftest_report("synic-message", "status %#x, interrupt %d, type %#x", status, has_come,
                                message.header.message_type);
     }
-    status = selftest_delete_port(TEST_PORT);
+    status = selftest_delete_port(&root_deposit, TEST_PORT);
     return selftest_report("synic-message", status == HV_STATUS_SUCCESS ? NULL : "deleting the port: status %#x",
                            status);
 }
@@ -191,7 +191,7 @@ static bool test_signal_event(void)
     struct hv_synic_event_flags_page *page =
         (struct hv_synic_event_flags_page *)(rdmsr(HV_X64_MSR_SIEFP) & HV_X64_MSR_PAGE_GPFN_MASK);
     struct hv_input_signal_event signal = {.connection_id = TEST_EVENT_PORT, .flag_number = TEST_FLAG};
-    hv_status_t status = selftest_create_port(TEST_EVENT_PORT, HV_PORT_TYPE_EVENT);
+    hv_status_t status = selftest_create_port(&root_deposit, TEST_EVENT_PORT, HV_PORT_TYPE_EVENT);
 
     if (status != HV_STATUS_SUCCESS) {
         return selftest_report("synic-event", "making the port: status %#x", status);
@@ -207,7 +207,7 @@ static bool test_signal_event(void)
         return selftest_report("synic-event", "status %#x, interrupt %d, flags %#llx", status, has_come,
                                (unsigned long long)flags);
     }
-    status = selftest_delete_port(TEST_EVENT_PORT);
+    status = selftest_delete_port(&root_deposit, TEST_EVENT_PORT);
     return selftest_report("synic-event", status == HV_STATUS_SUCCESS ? NULL : "deleting the port: status %#x", status);
 }
 

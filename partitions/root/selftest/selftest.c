@@ -32,17 +32,12 @@ struct group {
 };
 
 static const struct group groups[] = {
-    {"memory", selftest_memory},
-    {"interrupts", selftest_interrupts},
-    {"apic-timer", selftest_apic_timer},
-    {"console", selftest_console},
-    {"timers", selftest_timers},
-    {"synic", selftest_synic},
-    {"hypercall-errors", selftest_hypercall_errors},
-    {"isolation", selftest_isolation},
-    {"lifecycle", selftest_lifecycle},
-    {"bad-state", selftest_bad_state},
-    {"intercepts", selftest_intercepts},
+    {"memory", selftest_memory},         {"interrupts", selftest_interrupts},
+    {"apic-timer", selftest_apic_timer}, {"console", selftest_console},
+    {"timers", selftest_timers},         {"synic", selftest_synic},
+    {"ports", selftest_ports},           {"hypercall-errors", selftest_hypercall_errors},
+    {"isolation", selftest_isolation},   {"lifecycle", selftest_lifecycle},
+    {"bad-state", selftest_bad_state},   {"intercepts", selftest_intercepts},
     {"bench", selftest_bench},
 };
 

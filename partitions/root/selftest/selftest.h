@@ -12,6 +12,7 @@
 #include "hv/abi/hv_status.h"
 #include "hv/lib/compiler.h"
 
+struct deposit;
 struct host_vm;
 struct hv_message;
 
@@ -44,10 +45,10 @@ bool selftest_with_child(const char *name, const char *(*run)(struct host_vm *vm
 struct hv_message *selftest_slot(void);
 void selftest_free_slot(void);
 
-/* A port of the root's own with a connection of the same number (type HV_PORT_TYPE_*), on SELFTEST_SINT of this
- * processor; and its end. */
-MUST_CHECK hv_status_t selftest_create_port(uint32_t id, uint32_t type);
-MUST_CHECK hv_status_t selftest_delete_port(uint32_t id);
+/* A port of the root's own (type HV_PORT_TYPE_*) on SELFTEST_SINT of this processor, with a connection of the same
+ * number in the partition of `from`; and its end. */
+MUST_CHECK hv_status_t selftest_create_port(struct deposit *from, uint32_t id, uint32_t type);
+MUST_CHECK hv_status_t selftest_delete_port(const struct deposit *from, uint32_t id);
 
 /* Puts up to 16 bytes of real-mode code into a child's memory and its VP 0 at it; null, or what went wrong. */
 const char *selftest_set_code(struct host_vm *vm, const uint8_t *code, size_t bytes);
@@ -64,6 +65,7 @@ bool selftest_timers(void);
 bool selftest_apic_timer(void);
 bool selftest_console(void);
 bool selftest_synic(void);
+bool selftest_ports(void);
 bool selftest_isolation(void);
 bool selftest_lifecycle(void);
 bool selftest_hypercall_errors(void);
