@@ -136,7 +136,9 @@ MUST_CHECK hv_status_t host_assert_interrupt(struct host_vm *host, uint32_t type
  * Lets the child reach us by HvCallPostMessage (messages) or HvCallSignalEvent
  * (events) on `connection_id`, 24 bits, of its own partition: a port of ours and
  * the connection to it. What comes is handed to worker_message() or
- * worker_event(). Statuses are those of HvCallCreatePort and HvCallConnectPort.
+ * worker_event(). Statuses are those of HvCallCreatePort and HvCallConnectPort, and
+ * NO_RESOURCES when the environment has no room (minroot: ids of 20 bits, and 128
+ * event connections of a child at a time).
  */
 MUST_CHECK hv_status_t host_open_message_connection(struct host_vm *host, uint32_t connection_id);
 MUST_CHECK hv_status_t host_open_event_connection(struct host_vm *host, uint32_t connection_id);

@@ -980,10 +980,89 @@ static void test_random_messages(void **state)
     }
 }
 
+/* ---- VMBus -------------------------------------------------------------- */
+
+/* INITIATE_CONTACT for version 5.3, SINT 2 of VP 0. */
+static void post_contact(void)
+{
+    uint8_t contact[40] = {0};
+
+    put_u32(contact, 14);
+    put_u32(contact + 8, 0x00050003);
+    put_u64(contact + 16, 2);
+    worker_message(vm, 4, 1, contact, sizeof(contact));
+    assert_false(host->is_locked);
+}
+
+static bool firmware_names(const char *text)
+{
+    uint64_t gpa = LAYOUT_ACPI_GPA;
+
+    while (gpa < LAYOUT_ACPI_GPA + LAYOUT_ACPI_BYTES && strcmp((const char *)host->ram + gpa, text) != 0) {
+        gpa++;
+    }
+    return gpa < LAYOUT_ACPI_GPA + LAYOUT_ACPI_BYTES;
+}
+
+static void test_without_vmbus(void **state)
+{
+    (void)state;
+    assert_false(firmware_names("VMBus"));
+    assert_int_equal(host->synic.connection_count, 0);
+    /* Nothing is open, so nothing comes; if it did, nobody would take it. */
+    post_contact();
+    worker_event(vm, 0x2001);
+    worker_messages_wanted(vm);
+    assert_int_equal(host->synic.posted, 0);
+}
+
+static void test_vmbus(void **state)
+{
+    struct worker_config config = good_config();
+    char error[200] = "";
+
+    (void)state;
+    worker_destroy(vm);
+    config.has_vmbus = true;
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+    /* Connections 1 and 4, and the device of the bus for the guest. */
+    assert_int_equal(host->synic.connection_count, 2);
+    assert_true(firmware_names("VMBus"));
+    /* An answer that finds no room goes when there is some. */
+    host->synic.room = 0;
+    post_contact();
+    assert_int_equal(host->synic.posted, 0);
+    host->synic.room = UINT32_MAX;
+    worker_messages_wanted(vm);
+    assert_false(host->is_locked);
+    assert_int_equal(host->synic.posted, 1);
+    assert_int_equal(get_u32(host->synic.messages[0].payload), 15);
+    assert_int_equal(host->synic.messages[0].payload[8], 1);
+    /* No channel has this connection. */
+    worker_event(vm, 0x2001);
+    assert_false(host->is_locked);
+    worker_destroy(vm);
+    assert_int_equal(host->synic.connection_count, 0);
+    /* What was opened before a refusal is closed again, be it the environment's or that of the kernel. */
+    host->synic.connections_allowed = 1;
+    expect_refused(&config, "connections of its VMBus");
+    assert_int_equal(host->synic.connection_count, 0);
+    host->synic.connections_allowed = 0;
+    config.kernel_bytes = 0;
+    expect_refused(&config, "no kernel");
+    assert_int_equal(host->synic.connection_count, 0);
+    config = good_config();
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ram_layout),
+        cmocka_unit_test_setup_teardown(test_without_vmbus, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vmbus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_registers_32, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_registers_64, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_configurations, setup, teardown),

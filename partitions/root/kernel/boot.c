@@ -155,11 +155,16 @@ static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64
     return str_parse_size(text, value) && *value >= least && *value <= most;
 }
 
+/* Null, or what it should have been. */
+static const char *parse_bool(const char *text, bool *value)
+{
+    *value = str_equal(text, "1");
+    return *value || str_equal(text, "0") ? NULL : "0 or 1";
+}
+
 /* Takes one word; null, or what it should have been. */
 static const char *take_word(const char *word, struct options *options)
 {
-    uint64_t number = 0;
-
     if (str_starts_with(word, "vps=")) {
         return parse_number(word + 4, 1, VM_VPS_MAX, &options->vp_count) ? NULL : "a number from 1 to 256";
     }
@@ -173,10 +178,10 @@ static const char *take_word(const char *word, struct options *options)
         return parse_number(word + 9, 1, VM_MAX, &options->child_count) ? NULL : "a number from 1 to 16";
     }
     if (str_starts_with(word, "frames=")) {
-        bool is_good = parse_number(word + 7, 0, 1, &number);
-
-        options->is_framed = number == 1;
-        return is_good ? NULL : "0 or 1";
+        return parse_bool(word + 7, &options->is_framed);
+    }
+    if (str_starts_with(word, "vmbus=")) {
+        return parse_bool(word + 6, &options->has_vmbus);
     }
     if (str_starts_with(word, "append=")) {
         (void)str_copy(options->append, word + 7, sizeof(options->append));
@@ -188,7 +193,7 @@ static const char *take_word(const char *word, struct options *options)
     if (str_equal(word, "batch")) {
         return NULL;
     }
-    return "one of vps= memory= children= frames= append= test=";
+    return "one of vps= memory= children= frames= vmbus= append= test=";
 }
 
 bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes)
@@ -197,7 +202,7 @@ bool options_parse(const char *command_line, struct options *options, char *erro
     bool is_whole = true;
     bool is_good = true;
 
-    *options = (struct options){.vp_count = 1, .memory_bytes = DEFAULT_MEMORY, .child_count = 1};
+    *options = (struct options){.vp_count = 1, .memory_bytes = DEFAULT_MEMORY, .child_count = 1, .has_vmbus = true};
     /* To the end in any case: how an error is shown depends on frames= and children=, wherever they stand. */
     for (const char *at = next_word(command_line, word, sizeof(word), &is_whole); at != NULL;
          at = next_word(at, word, sizeof(word), &is_whole)) {

@@ -23,6 +23,7 @@ enum trap_vector {
     TRAP_VECTOR_TEST_TIMER = 0x42,
     TRAP_VECTOR_WAKE = 0xE0, /* another processor has work for this one */
     TRAP_VECTOR_TIMER = 0xED,
+    TRAP_VECTOR_PORT = 0xF2,
     TRAP_VECTOR_SYNIC = 0xF3,
     TRAP_VECTOR_SPURIOUS = 0xFF,
 };

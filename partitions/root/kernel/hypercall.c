@@ -85,7 +85,7 @@ static bool give_pages(struct deposit *deposit, uint32_t count)
             deposit_log_room--;
         }
     }
-    deposit->deposited_count += done;
+    (void)__atomic_fetch_add(&deposit->deposited_count, done, __ATOMIC_RELAXED);
     return done != 0;
 }
 

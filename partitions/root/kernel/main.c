@@ -122,6 +122,9 @@ void main_events(uint32_t events)
     if ((events & SCHED_EVENT_INPUT) != 0) {
         vm_input();
     }
+    if ((events & SCHED_EVENT_PORT) != 0) {
+        port_deliver();
+    }
     if ((events & SCHED_EVENT_ENDED) != 0 && vm_reap() && !start_next_of_batch()) {
         power_off();
     }
@@ -183,6 +186,7 @@ void boot_main(uint64_t start_info)
     hyperv_init_processor();
     __atomic_store_n(&cpu_this()->is_online, 1u, __ATOMIC_RELEASE);
     clock_init();
+    port_init();
     smp_start();
     console_progress("minroot: %u processors, %llu MiB free", cpu_count(),
                      (unsigned long long)(memory_free_pages() >> 8));

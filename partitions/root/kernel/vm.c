@@ -37,6 +37,11 @@ uint64_t vm_partition_id(const struct host_vm *vm)
     return vm->deposit.partition_id;
 }
 
+struct host_vm *vm_get(uint32_t index)
+{
+    return index < VM_MAX ? vms[index] : NULL;
+}
+
 bool vm_has_ended(const struct host_vm *vm)
 {
     return __atomic_load_n(&vm->has_ended, __ATOMIC_ACQUIRE) != 0;
@@ -94,11 +99,7 @@ static bool create(struct host_vm *vm)
 /* One of the pages that a VP shares with us, or null (already said). */
 static void *map_state_page(struct host_vm *vm, uint32_t index, uint16_t type)
 {
-    struct hv_input_map_vp_state_page map = {
-        .partition_id = vm->deposit.partition_id,
-        .vp_index = index,
-        .type = type,
-    };
+    struct hv_input_map_vp_state_page map = {.partition_id = vm->deposit.partition_id, .vp_index = index, .type = type};
     struct hv_output_map_vp_state_page page;
 
     if (!call(vm, "HvCallMapVpStatePage", HvCallMapVpStatePage, &map, sizeof(map), &page, sizeof(page))) {
@@ -241,10 +242,7 @@ static bool take_down(struct host_vm *vm)
 
     for (uint32_t i = 0; i < vm->vp_count && vm->vps[i].intercept != NULL; i++) {
         struct hv_input_unmap_vp_state_page unmap = {
-            .partition_id = id,
-            .vp_index = i,
-            .type = HV_VP_STATE_PAGE_INTERCEPT_MESSAGE,
-        };
+            .partition_id = id, .vp_index = i, .type = HV_VP_STATE_PAGE_INTERCEPT_MESSAGE};
 
         (void)call(vm, "HvCallUnmapVpStatePage", HvCallUnmapVpStatePage, &unmap, sizeof(unmap), NULL, 0);
         unmap.type = HV_VP_STATE_PAGE_REGISTERS;
@@ -315,6 +313,11 @@ static void look_for_halted(struct host_timer *timer)
 
 static struct host_timer halted_look = {.expired = look_for_halted};
 
+static void retry_messages(struct host_timer *timer)
+{
+    worker_messages_wanted(timer->host->worker);
+}
+
 bool vm_start(uint32_t index, const struct options *options)
 {
     const struct boot_module *kernel = find_kernel(index, options);
@@ -324,6 +327,7 @@ bool vm_start(uint32_t index, const struct options *options)
     struct worker_config config = {
         .memory_bytes = options->memory_bytes,
         .vp_count = (uint32_t)options->vp_count,
+        .has_vmbus = options->has_vmbus,
         .kernel = (const void *)kernel->start,
         .kernel_bytes = kernel->bytes,
         .initrd = initrd == NULL ? NULL : (const void *)initrd->start,
@@ -335,6 +339,7 @@ bool vm_start(uint32_t index, const struct options *options)
     if (!vm_create_partition(vm, index, config.memory_bytes, config.vp_count)) {
         return false;
     }
+    host_timer_init(&vm->message_retry, vm, retry_messages);
     vm->storage = memory_alloc_zeroed(worker_storage_bytes());
     vm->worker = worker_create(vm->storage, vm, &config, vm->error, sizeof(vm->error));
     if (vm->worker == NULL) {
@@ -382,7 +387,9 @@ bool vm_reap(void)
             continue;
         }
         sched_forget(&vms[i]);
+        host_timer_cancel(&vm->message_retry);
         worker_destroy(vm->worker);
+        port_deliver(); /* what this child sent last does not wait for the next one of its number */
         memory_free_bytes(vm->storage, worker_storage_bytes());
         (void)vm_destroy_partition(vm);
         report_end(vm);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/abi/hv_synic.h"
 #include "hv/lib/addr.h"
 #include "partitions/root/kernel/arch.h"
 #include "partitions/root/kernel/boot.h"
@@ -17,6 +18,7 @@
 
 #define VM_MAX           CONSOLE_CHILD_MAX
 #define VM_VPS_MAX       256u
+#define VM_EVENTS_MAX    (HV_EVENT_FLAGS_COUNT / VM_MAX)
 /* Exit status of children that did not give one themselves: this plus enum host_vm_end. */
 #define VM_STATUS_FAILED 128u
 
@@ -36,8 +38,10 @@ struct host_vm {
     void *storage;        /* of the worker */
     struct spinlock lock; /* the lock of vmbus/host.h */
     struct spinlock ram_lock;
-    uint64_t *populated;    /* [ram_lock] bit for each 2 MiB: zeroed, and mapped for the child */
-    struct deposit deposit; /* its partition_id is the partition's; 0: none */
+    uint64_t *populated;                       /* [ram_lock] bit for each 2 MiB: zeroed, and mapped for the child */
+    struct deposit deposit;                    /* its partition_id is the partition's; 0: none */
+    struct host_timer message_retry;           /* armed while the hypervisor has no room for messages to the child */
+    uint32_t event_connections[VM_EVENTS_MAX]; /* [lock] by event flag: the connection that has it; 0: none */
     uint32_t ram_count;
     struct vm_ram ram[WORKER_RAM_RANGES_MAX];
     uint64_t halted_signals; /* sched_blocked_signals() when it was last found halted; 0: it was not */
@@ -64,5 +68,13 @@ bool vm_reap(void);
 
 /* Console input to child 0. */
 void vm_input(void);
+
+/* The child of this number; null: there is none. Processor 0. */
+struct host_vm *vm_get(uint32_t index);
+
+/* port.c: prepares processor 0, which calls this, to receive what children send; and, after SCHED_EVENT_PORT, hands on
+ * what has come, with no lock held. */
+void port_init(void);
+void port_deliver(void);
 
 #endif

@@ -18,10 +18,12 @@
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"
 #include "partitions/root/worker/start.h"
+#include "vmbus/vmbus.h"
 
 #define LOG_LINE_BYTES 160u
 
-_Static_assert(_Alignof(struct vm) <= WORKER_STORAGE_ALIGNMENT, "alignment of the worker's storage");
+_Static_assert(_Alignof(struct vm) <= WORKER_STORAGE_ALIGNMENT && VMBUS_STORAGE_ALIGNMENT <= WORKER_STORAGE_ALIGNMENT,
+               "alignment of the worker's storage");
 
 uint32_t worker_ram_layout(uint64_t memory_bytes, struct worker_ram_range *ranges)
 {
@@ -40,9 +42,15 @@ uint32_t worker_ram_layout(uint64_t memory_bytes, struct worker_ram_range *range
     return 2;
 }
 
+/* The bus lies behind the VM. */
+static size_t bus_offset(void)
+{
+    return align_up_u64(sizeof(struct vm), VMBUS_STORAGE_ALIGNMENT);
+}
+
 size_t worker_storage_bytes(void)
 {
-    return sizeof(struct vm);
+    return bus_offset() + vmbus_storage_bytes();
 }
 
 bool worker_has_ended(const struct vm *vm)
@@ -234,6 +242,15 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
     vm->vp_count = config->vp_count;
     vm->log_interval_start_100ns = host_monotonic_100ns();
     init_devices(vm);
+    if (config->has_vmbus) {
+        host_vm_lock(host);
+        vm->bus = vmbus_create((uint8_t *)storage + bus_offset(), host, config->vp_count);
+        host_vm_unlock(host);
+        if (vm->bus == NULL) {
+            fmt_snprintf(error, error_bytes, "cannot open the connections of its VMBus");
+            return NULL;
+        }
+    }
     if (!prepare_guest(vm, config, ranges[0].length_bytes, error, error_bytes)) {
         worker_destroy(vm);
         return NULL;
@@ -245,6 +262,11 @@ void worker_destroy(struct vm *vm)
 {
     rtc_stop(&vm->rtc);
     acpi_pm_stop(&vm->acpi_pm);
+    if (vm->bus != NULL) {
+        host_vm_lock(vm->host);
+        vmbus_destroy(vm->bus);
+        host_vm_unlock(vm->host);
+    }
 }
 
 size_t worker_stream_input(struct vm *vm, enum host_stream stream, const void *bytes, size_t length_bytes)
@@ -268,6 +290,35 @@ void worker_stream_writable(struct vm *vm, enum host_stream stream)
     host_vm_lock(vm->host);
     uart_stream_writable(&vm->uarts[stream]);
     host_vm_unlock(vm->host);
+}
+
+/* Nothing comes for a VM without a bus, which has opened no connection. */
+void worker_message(struct vm *vm, uint32_t connection_id, uint32_t message_type, const void *payload,
+                    size_t length_bytes)
+{
+    if (vm->bus != NULL) {
+        host_vm_lock(vm->host);
+        vmbus_message(vm->bus, connection_id, message_type, payload, length_bytes);
+        host_vm_unlock(vm->host);
+    }
+}
+
+void worker_event(struct vm *vm, uint32_t connection_id)
+{
+    if (vm->bus != NULL) {
+        host_vm_lock(vm->host);
+        vmbus_event(vm->bus, connection_id);
+        host_vm_unlock(vm->host);
+    }
+}
+
+void worker_messages_wanted(struct vm *vm)
+{
+    if (vm->bus != NULL) {
+        host_vm_lock(vm->host);
+        vmbus_messages_wanted(vm->bus);
+        host_vm_unlock(vm->host);
+    }
 }
 
 void worker_press_power_button(struct vm *vm)
