@@ -18,7 +18,6 @@
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"
 #include "partitions/root/worker/start.h"
-#include "vmbus/vmbus.h"
 
 #define LOG_LINE_BYTES 160u
 
@@ -242,14 +241,10 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
     vm->vp_count = config->vp_count;
     vm->log_interval_start_100ns = host_monotonic_100ns();
     init_devices(vm);
-    if (config->has_vmbus) {
-        host_vm_lock(host);
-        vm->bus = vmbus_create((uint8_t *)storage + bus_offset(), host, config->vp_count);
-        host_vm_unlock(host);
-        if (vm->bus == NULL) {
-            fmt_snprintf(error, error_bytes, "cannot open the connections of its VMBus");
-            return NULL;
-        }
+    if (config->has_vmbus && !bus_create(&vm->bus, (uint8_t *)storage + bus_offset(), host, config->vp_count)) {
+        fmt_snprintf(error, error_bytes, "cannot make its VMBus");
+        worker_destroy(vm);
+        return NULL;
     }
     if (!prepare_guest(vm, config, ranges[0].length_bytes, error, error_bytes)) {
         worker_destroy(vm);
@@ -262,11 +257,7 @@ void worker_destroy(struct vm *vm)
 {
     rtc_stop(&vm->rtc);
     acpi_pm_stop(&vm->acpi_pm);
-    if (vm->bus != NULL) {
-        host_vm_lock(vm->host);
-        vmbus_destroy(vm->bus);
-        host_vm_unlock(vm->host);
-    }
+    bus_destroy(&vm->bus, vm->host);
 }
 
 size_t worker_stream_input(struct vm *vm, enum host_stream stream, const void *bytes, size_t length_bytes)
@@ -290,35 +281,6 @@ void worker_stream_writable(struct vm *vm, enum host_stream stream)
     host_vm_lock(vm->host);
     uart_stream_writable(&vm->uarts[stream]);
     host_vm_unlock(vm->host);
-}
-
-/* Nothing comes for a VM without a bus, which has opened no connection. */
-void worker_message(struct vm *vm, uint32_t connection_id, uint32_t message_type, const void *payload,
-                    size_t length_bytes)
-{
-    if (vm->bus != NULL) {
-        host_vm_lock(vm->host);
-        vmbus_message(vm->bus, connection_id, message_type, payload, length_bytes);
-        host_vm_unlock(vm->host);
-    }
-}
-
-void worker_event(struct vm *vm, uint32_t connection_id)
-{
-    if (vm->bus != NULL) {
-        host_vm_lock(vm->host);
-        vmbus_event(vm->bus, connection_id);
-        host_vm_unlock(vm->host);
-    }
-}
-
-void worker_messages_wanted(struct vm *vm)
-{
-    if (vm->bus != NULL) {
-        host_vm_lock(vm->host);
-        vmbus_messages_wanted(vm->bus);
-        host_vm_unlock(vm->host);
-    }
 }
 
 void worker_press_power_button(struct vm *vm)

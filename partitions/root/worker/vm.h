@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "hv/lib/compiler.h"
+#include "partitions/root/worker/bus.h"
 #include "partitions/root/worker/dev/acpi_pm.h"
 #include "partitions/root/worker/dev/ioapic.h"
 #include "partitions/root/worker/dev/rtc.h"
@@ -19,12 +20,9 @@
 #define VM_LOG_LINES_PER_INTERVAL 10u
 #define VM_LOG_INTERVAL_100NS     UINT64_C(100000000)
 
-struct vmbus;
-
 /* One VM of the model "direct boot machine". Protected by the VM's lock where nothing else is said. */
 struct vm {
     struct host_vm *host;    /* [I] */
-    struct vmbus *bus;       /* [I] null: the VM has none */
     uint32_t vp_count;       /* [I] */
     bool has_ended;          /* [a] */
     uint32_t log_line_count; /* in the interval that began at log_interval_start_100ns */
@@ -36,6 +34,7 @@ struct vm {
     struct uart16550 uarts[HOST_STREAM_COUNT];
     struct rtc rtc;
     struct acpi_pm acpi_pm;
+    struct bus bus;
     struct worker_counters counters;
 };
 
