@@ -16,9 +16,12 @@ BUSYBOX = GUEST / "busybox"
 INITRD = GUEST / "initrd.img"
 STAMP = GUEST / "versions.json"
 MODULES = GUEST / "modules"
-# What tests that nest hypervisors load in an outer Linux; the rest of the package is not kept.
-MODULE_NAMES = ("irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel", "netfs", "fscache", "9pnet", "9p", "9pnet_virtio",
-                "virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev", "virtio_pci_legacy_dev")
+# What the default guest loads, in this order, when it finds a VMBus; and what tests that nest hypervisors load in an
+# outer Linux. The rest of the package is not kept.
+VMBUS_MODULES = ("hv_vmbus", "hv_utils")
+MODULE_NAMES = (*VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel", "netfs", "fscache", "9pnet", "9p",
+                "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev",
+                "virtio_pci_legacy_dev")
 
 
 def unpack(name, metapackage=False):
@@ -82,7 +85,7 @@ def ensure():
     text = json.dumps(versions, sort_keys=True)
     if not STAMP.is_file() or STAMP.read_text(encoding="ascii") != text:
         STAMP.write_text(text, encoding="ascii")
-    initramfs.ensure(BUSYBOX, INITRD)
+    initramfs.ensure(BUSYBOX, [MODULES / f"{name}.ko" for name in VMBUS_MODULES], INITRD)
 
 
 def kernel_release():

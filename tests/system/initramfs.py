@@ -23,6 +23,12 @@ trap 'busybox reboot -f' TERM
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null
+# Without a VMBus, the driver would wait seconds for one.
+if [ -e /sys/bus/acpi/devices/VMBUS:00 ]; then
+    for module in $(cat /lib/modules/order); do
+        insmod /lib/modules/$module
+    done
+fi
 cd /root
 
 if [ -f /etc/partita-exec ]; then
@@ -47,7 +53,7 @@ FILES = {
     "etc/passwd": (0o644, "root::0:0:root:/root:/bin/sh\n"),
     "etc/group": (0o644, "root:x:0:\n"),
 }
-FOLDERS = ("bin", "dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp")
+FOLDERS = ("bin", "dev", "etc", "lib", "lib/modules", "proc", "root", "run", "sbin", "sys", "tmp")
 
 
 class Archive:
@@ -89,8 +95,8 @@ def applets(busybox):
     return done.stdout.split()
 
 
-def build(busybox):
-    """The base archive, compressed."""
+def build(busybox, modules):
+    """The base archive, compressed; the kernel modules are loaded in the order given."""
     archive = Archive()
     for folder in FOLDERS:
         archive.add(folder, stat.S_IFDIR | 0o755)
@@ -98,6 +104,9 @@ def build(busybox):
     archive.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
     for name, (mode, text) in FILES.items():
         archive.add(name, stat.S_IFREG | mode, text.encode())
+    archive.add("lib/modules/order", stat.S_IFREG | 0o644, "".join(f"{path.name}\n" for path in modules).encode())
+    for path in modules:
+        archive.add(f"lib/modules/{path.name}", stat.S_IFREG | 0o644, path.read_bytes())
     archive.add("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes())
     for name in applets(busybox):
         if name != "busybox":
@@ -113,10 +122,10 @@ def with_command(base, command):
     return base + b"\0" * (-len(base) % 4) + archive.finish()
 
 
-def ensure(busybox, target):
+def ensure(busybox, modules, target):
     """Writes the base initramfs when it is missing or older than what it is made of."""
-    newest = max(busybox.stat().st_mtime, Path(__file__).stat().st_mtime)
+    newest = max(path.stat().st_mtime for path in (busybox, *modules, Path(__file__)))
     if target.is_file() and target.stat().st_mtime >= newest:
         return
-    write_if_changed(target, build(busybox))
+    write_if_changed(target, build(busybox, modules))
     target.touch()

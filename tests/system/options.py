@@ -76,6 +76,7 @@ def add_machine_options(parser):
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")
+    group.add_argument("--no-vmbus", action="store_true", help="leave VMBus out of them")
     group.add_argument("--exec", dest="command", metavar="COMMAND",
                        help="run this in the shell of each child, print only its output, exit with its status")
     group.add_argument("--hv-append", default="", metavar="STR", help="command line of the hypervisor itself")
@@ -247,7 +248,8 @@ def root_command_line(options, is_framed=True):
     comes in frames, unless whoever reads it does not know them."""
     child = f"{CHILD_COMMAND_LINE} {options.append}".strip()
     words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
-             f"frames={int(is_framed)}", options.root_append, f'append="{child}"']
+             f"frames={int(is_framed)}", "vmbus=0" if options.no_vmbus else "", options.root_append,
+             f'append="{child}"']
     return " ".join(word for word in words if word)
 
 

@@ -367,6 +367,15 @@ for child in range(3):
                 self.assertEqual((status, err.count("\n")), (2, 1), err)
                 self.assertRegex(err, text)
 
+    def test_without_vmbus(self):
+        """minroot is told that the children have no bus."""
+        status, out, _ = self.run_driver("""
+frame("d", 0, argument("-initrd"))
+frame("x", 0, "0")
+""", "--no-vmbus", "--exec", "true")
+        self.assertEqual(status, 0)
+        self.assertIn("frames=1 vmbus=0 append=", out.decode())
+
     def test_several_children(self):
         """Lines never mix, unfinished ones are completed, the first nonzero status counts."""
         status, out, _ = self.run_driver("""
