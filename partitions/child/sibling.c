@@ -2,12 +2,14 @@
 /*
  * For several children at once: child 0 misbehaves as the option bad= says (1 triple fault, 2 jump into nowhere, 3 spin
  * with interrupts off for ms= milliseconds, 4 flood of hypercalls, 5 touches of memory that is not there, 6 VMRUN or
- * VMLAUNCH, 7 writes to all ports), the others count timer interrupts and must get through in spite of it.
+ * VMLAUNCH, 7 writes to all ports, 8 messages to VMBus without a pause), the others count timer interrupts and must get
+ * through in spite of it.
  */
 #include "hv/abi/hv_hypercall.h"
 #include "partitions/child/lib/guest.h"
 
-#define CPUID_EBX_INTEL 0x756E6547u /* "Genu" */
+#define CPUID_EBX_INTEL  0x756E6547u /* "Genu" */
+#define VMBUS_CONNECTION 4u
 
 #define MS           GUEST_CLOCK_100NS_PER_MS
 #define VECTOR_TIMER 0x40u
@@ -25,6 +27,7 @@ enum misbehaviour {
     BAD_TOUCH,
     BAD_VMRUN,
     BAD_PORTS,
+    BAD_MESSAGES,
 };
 
 static uint8_t page[4096] ALIGNED(4096);
@@ -55,6 +58,11 @@ static void misbehave_once(enum misbehaviour kind, uint32_t round)
         parameters[0] = HV_PARTITION_ID_SELF;
         (void)guest_hypercall(round % 0x140 == HvCallNotifyLongSpinWait ? 0 : round % 0x140, (uint64_t)parameters,
                               (uint64_t)parameters);
+        return;
+    case BAD_MESSAGES:
+        *(struct hv_input_post_message *)parameters = (struct hv_input_post_message){
+            .connection_id = VMBUS_CONNECTION, .message_type = 1, .payload_size_bytes = 240, .payload = {round % 32}};
+        (void)guest_hypercall(HvCallPostMessage, (uint64_t)parameters, 0);
         return;
     case BAD_TOUCH:
         *(volatile uint32_t *)(GUEST_HOLE + round % 0x2000 * 4096) = round;
@@ -105,7 +113,7 @@ static uint8_t misbehave(enum misbehaviour kind)
     default:
         break;
     }
-    if (kind == BAD_FLOOD && !guest_enable_hypercalls(page)) {
+    if ((kind == BAD_FLOOD || kind == BAD_MESSAGES) && !guest_enable_hypercalls(page)) {
         return 1;
     }
     irq_disable();

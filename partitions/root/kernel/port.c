@@ -19,7 +19,7 @@
 #define PORT_CHILD_SHIFT   20
 #define CONNECTION_ID_MASK ((1u << PORT_CHILD_SHIFT) - 1)
 _Static_assert(VM_MAX << PORT_CHILD_SHIFT <= 1u << 24, "port ids have 24 bits");
-#define MESSAGES_AT_A_TIME 16u
+#define MESSAGES_AT_A_TIME 256u /* about a millisecond's work */
 #define RETRY_100NS        CLOCK_100NS_PER_MS
 
 static void receive(void)
