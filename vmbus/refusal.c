@@ -37,11 +37,6 @@ static const char *const texts[REFUSAL_COUNT] = {
     [REFUSE_DEVICE_PROTOCOL] = "the device's protocol was broken",
 };
 
-const char *refusal_text(enum refusal cause)
-{
-    return texts[cause];
-}
-
 void refuse(struct vmbus *bus, enum refusal cause, uint32_t number)
 {
     char line[LINE_BYTES];

@@ -53,7 +53,4 @@ struct refusals {
 /* Counts a refusal, and logs it if it is the first of its cause. `number` says of what: a relid, GPADL id or type. */
 void refuse(struct vmbus *bus, enum refusal cause, uint32_t number);
 
-/* The cause in words. */
-const char *refusal_text(enum refusal cause);
-
 #endif

@@ -24,7 +24,7 @@ struct vmbus;
 #define VMBUS_STORAGE_ALIGNMENT 64u
 
 /*
- * Quotas of one VM; all storage follows from them (about 750 KiB).
+ * Quotas of one VM; all storage follows from them (about 700 KiB).
  *
  * Channels: a network adapter or a disk controller with many queues has up to 16, everything else has one; a rescinded
  * channel keeps its place until the guest has released it.
