@@ -81,7 +81,8 @@ enum refusal packet_parse(struct host_vm *host, const void *buffer, struct vsp_p
     offset_bytes = header.offset8 * 8u;
     *packet = (struct vsp_packet){
         .type = header.type,
-        .wants_completion = (header.flags & VMBUS_PACKET_FLAG_COMPLETION_REQUESTED) != 0,
+        /* Real hosts answer no packet with id 0, whatever its flags are. */
+        .wants_completion = (header.flags & VMBUS_PACKET_FLAG_COMPLETION_REQUESTED) != 0 && header.transaction_id != 0,
         .transaction_id = header.transaction_id,
         .payload = bytes + offset_bytes,
         .payload_bytes = header.length8 * 8u - offset_bytes,

@@ -212,6 +212,7 @@ enum ring_result ring_write(struct ring *ring, const struct vsp_write *write, bo
     uint32_t header_bytes = (uint32_t)sizeof(struct vmbus_packet_header) + write->extension_bytes;
     uint32_t padding_bytes = -write->payload_bytes % 8;
     uint32_t packet_bytes = header_bytes + write->payload_bytes + padding_bytes;
+    uint32_t ring_bytes = packet_bytes + (uint32_t)sizeof(struct vmbus_packet_trailer);
     struct vmbus_packet_header header = {
         .type = write->type,
         .offset8 = (uint16_t)(header_bytes / 8),
@@ -224,10 +225,10 @@ enum ring_result ring_write(struct ring *ring, const struct vsp_write *write, bo
     uint32_t index = start_index;
     enum ring_result result;
 
-    if (packet_ring_bytes(&header) >= ring->data_bytes) {
+    if (ring_bytes >= ring->data_bytes || packet_bytes / 8 > UINT16_MAX) {
         return corrupt(ring, REFUSE_RING_SIZE);
     }
-    result = reserve(ring, packet_ring_bytes(&header));
+    result = reserve(ring, ring_bytes);
     if (result != RING_OK) {
         return result;
     }

@@ -112,8 +112,8 @@ struct gpa_ranges {
 
 /* A packet from the guest, in a buffer of the provider. */
 struct vsp_packet {
-    uint16_t type; /* VMBUS_PACKET_IN_BAND, VMBUS_PACKET_GPA_DIRECT or VMBUS_PACKET_COMPLETION */
-    bool wants_completion;
+    uint16_t type;            /* VMBUS_PACKET_IN_BAND, VMBUS_PACKET_GPA_DIRECT or VMBUS_PACKET_COMPLETION */
+    bool wants_completion;    /* exactly one is owed then, else none */
     uint64_t transaction_id;  /* opaque */
     const void *payload;      /* aligned to 8 */
     uint32_t payload_bytes;   /* a multiple of 8: what the guest sends is padded */

@@ -79,19 +79,36 @@ static void test_data(void **state)
     }
     for (uint32_t length = 0; length <= sizeof(bytes); length += 1 + length / 64) {
         for (uint32_t round = 0; round < 3; round++) {
-            assert_true(guest_send(&channel, length * 10 + round, true, bytes, length));
+            assert_true(guest_send(&channel, 1 + length * 10 + round, true, bytes, length));
             assert_int_equal(recorder.last_result, VSP_EMPTY);
             assert_int_equal(recorder.last.payload_bytes, (length + 7) / 8 * 8);
             assert_memory_equal(recorder.last.payload, bytes, length);
             assert_true(guest_read(&channel, &packet));
             assert_int_equal(packet.type, 11);
             assert_int_equal(packet.flags, 0);
-            assert_int_equal(packet.transaction_id, length * 10 + round);
+            assert_int_equal(packet.transaction_id, 1 + length * 10 + round);
             assert_int_equal(packet.payload_offset, 16);
             assert_memory_equal(packet.bytes + 16, bytes, length);
             assert_false(guest_read(&channel, &packet));
         }
     }
+}
+
+/* An answer is owed only to a packet that asks for it and has an id. */
+static void test_completions(void **state)
+{
+    static struct guest_packet packet;
+
+    (void)state;
+    recorder.echoes = true;
+    assert_true(guest_send(&channel, 5, false, "silent", 6));
+    assert_true(guest_send(&channel, 0, true, "nameless", 8));
+    assert_int_equal(recorder.packets, 2);
+    assert_false(guest_read(&channel, &packet));
+    assert_true(guest_send(&channel, UINT64_MAX, true, "answer", 6));
+    assert_true(guest_read(&channel, &packet));
+    assert_true(packet.transaction_id == UINT64_MAX);
+    assert_false(guest_read(&channel, &packet));
 }
 
 /* Nothing of ours that was not written comes to the guest: the padding is zero. */
@@ -331,6 +348,7 @@ static void expect_fault(enum refusal cause)
     assert_int_equal(guest.host->log_lines, 1);
     assert_int_equal(new_signals(), 0);
     /* Not for this guest any more, but for the next. */
+    guest_post_open(&guest, offer.relid, channel.gpadl_id, 0, RING_PAGES);
     guest_post_relid(&guest, 7, offer.relid);
     guest_post_relid(&guest, 13, offer.relid);
     guest_expect_nothing(&guest);
@@ -481,6 +499,19 @@ static void test_device_fault(void **state)
     expect_fault(REFUSE_DEVICE_PROTOCOL);
 }
 
+/* Longer than a packet can say, in a ring that would have room for it. */
+static void test_write_too_long(void **state)
+{
+    static uint8_t bytes[600 * 1024];
+
+    (void)state;
+    guest_connect(&guest, V5_3, &offer);
+    guest_open(&guest, &channel, &offer, 200, 0);
+    assert_int_equal(write_packet(bytes, UINT16_MAX * 8 - 16), VSP_OK);
+    assert_int_equal(write_packet(bytes, UINT16_MAX * 8 - 8), VSP_CLOSED);
+    assert_int_equal(guest_refusals(&guest, REFUSE_RING_SIZE), 1);
+}
+
 /* A fault of a sub-channel is a fault of the device. */
 static void test_fault_of_sub_channel(void **state)
 {
@@ -501,6 +532,10 @@ static void test_fault_of_sub_channel(void **state)
     guest_expect_nothing(&guest);
     assert_int_equal(sub.closes, 1);
     assert_int_equal(recorder.closes, 1);
+    guest_post_relid(&guest, 13, sub_offer.relid);
+    guest_post_relid(&guest, 13, offer.relid);
+    guest_expect_nothing(&guest);
+    guest_connect(&guest, V5_3, &offer);
 }
 
 /* The guest may write over indices that are ours: we do not look at them. */
@@ -718,6 +753,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_completions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_padding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extension, setup, teardown),
         cmocka_unit_test_setup_teardown(test_host_signals, setup, teardown),
@@ -741,6 +777,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_index_out_of_range, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_index_unaligned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ring_too_small, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_write_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_device_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_of_sub_channel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_our_indices_are_ours, setup, teardown),
