@@ -25,6 +25,8 @@
 #define DATA           ((RING_PAGES - 1) * PAGE)
 #define PACKETS        20000u
 #define PATIENCE_S     60
+/* Looks at an event in a row, so that the other thread may be met while both run. */
+#define SPINS          4096u
 /* Indices of words in a control page. */
 #define WRITE_INDEX    0u
 #define READ_INDEX     1u
@@ -61,11 +63,13 @@ static bool await(uint32_t *event)
 {
     time_t end = time(NULL) + PATIENCE_S;
 
-    while (__atomic_exchange_n(event, 0, __ATOMIC_SEQ_CST) == 0) {
-        if (time(NULL) > end) {
-            return false;
+    for (uint32_t i = 1; __atomic_exchange_n(event, 0, __ATOMIC_SEQ_CST) == 0; i++) {
+        if (i % SPINS == 0) {
+            sched_yield();
+            if (time(NULL) > end) {
+                return false;
+            }
         }
-        sched_yield();
     }
     return true;
 }
