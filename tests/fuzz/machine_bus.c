@@ -103,7 +103,9 @@ static void check_channel(const struct fuzz_bus *fuzz, const struct channel *cha
     FUZZ_CHECK(channel->state != VMBUS_CHANNEL_FREE || channel->vsp == NULL);
     FUZZ_CHECK(channel->state != VMBUS_CHANNEL_HIDDEN || channel->vsp != NULL);
     FUZZ_CHECK(channel->vsp == NULL || channel->vsp->channel == channel);
-    FUZZ_CHECK(channel->state != VMBUS_CHANNEL_CLOSED || channel->vsp != NULL || channel->is_rescinded);
+    /* A guest that is being disconnected is not told any more, and cannot ask. */
+    FUZZ_CHECK(channel->state != VMBUS_CHANNEL_CLOSED || channel->vsp != NULL || channel->is_rescinded ||
+               fuzz->bus->connection.state == CONNECTION_ENDING);
     FUZZ_CHECK(!chan_is_held(channel) || fuzz->bus->connection.state != CONNECTION_NONE);
     FUZZ_CHECK(!channel->has_waiting_open || channel->state == VMBUS_CHANNEL_CLOSING);
     for (const struct channel *other = fuzz->bus->channels; other < channel; other++) {
