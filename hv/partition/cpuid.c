@@ -491,8 +491,13 @@ static void adjust(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[
     }
 }
 
+static bool is_mirrored(uint32_t leaf)
+{
+    return leaf == CPUID_LEAF_FEATURES || leaf == CPUID_LEAF_EXTENDED_FEATURES || leaf == CPUID_LEAF_AMD_FEATURES;
+}
+
 /* Bits that mirror the VP's control registers; they do so in registered results too. */
-static void mirror(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
+static NOINLINE void mirror(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
 {
     struct vp_paging_state paging;
     bool has_apic = (atomic_load_explicit(&vp->apic.base, memory_order_relaxed) & X86_APIC_BASE_ENABLE) != 0;
@@ -529,7 +534,8 @@ static struct cpuid_entry *find_entry(struct vp *vp, uint32_t leaf, uint32_t sub
     return NULL;
 }
 
-void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
+/* All of a leaf that does not change while the VP runs. */
+static void compute(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
 {
     const struct cpuid_entry *entry;
 
@@ -552,7 +558,43 @@ void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CP
     for (uint32_t reg = 0; entry != NULL && reg < CPUID_REGISTER_COUNT; reg++) {
         out[reg] = (out[reg] & ~entry->masks[reg]) | (entry->values[reg] & entry->masks[reg]);
     }
-    mirror(vp, leaf, subleaf, out);
+}
+
+/* Leaves with contents from XCR0 or an MSR, which are not worth a key of their own. */
+static bool is_kept(uint32_t leaf)
+{
+    return leaf != CPUID_LEAF_XSAVE && leaf != CPUID_LEAF_AMD_POWER;
+}
+
+static NOINLINE void answer_anew(struct vp *vp, struct cpuid_answer *answer, uint32_t leaf, uint32_t subleaf,
+                                 uint32_t keep_for)
+{
+    compute(vp, leaf, subleaf, answer->values);
+    answer->leaf = leaf;
+    answer->subleaf = subleaf;
+    answer->kept_for = is_kept(leaf) ? keep_for : 0;
+}
+
+void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
+{
+    /* The three kinds of leaves differ in the uppermost bits. */
+    struct cpuid_answer *answer = &vp->cpuid.answers[(leaf ^ leaf >> 29) % CPUID_ANSWERS];
+    uint32_t key = READ_ONCE(vp->partition->vp_count) + 1;
+
+    if (answer->leaf != leaf || answer->subleaf != subleaf || answer->kept_for != key) {
+        answer_anew(vp, answer, leaf, subleaf, key);
+    }
+    for (uint32_t reg = 0; reg < CPUID_REGISTER_COUNT; reg++) {
+        out[reg] = answer->values[reg];
+    }
+    if (is_mirrored(leaf)) {
+        mirror(vp, leaf, subleaf, out);
+    }
+}
+
+void cpuid_forget(struct vp *vp)
+{
+    memset(vp->cpuid.answers, 0, sizeof(vp->cpuid.answers));
 }
 
 hv_status_t cpuid_register(struct vp *vp, const struct hv_input_register_intercept_result_cpuid *input)
@@ -577,6 +619,7 @@ hv_status_t cpuid_register(struct vp *vp, const struct hv_input_register_interce
         }
         entry = entry_at(vp, vp->cpuid.count++);
     }
+    cpuid_forget(vp);
     *entry = (struct cpuid_entry){
         .leaf = input->input_eax,
         .subleaf = input->input_ecx,

@@ -29,11 +29,21 @@ enum cpuid_register {
 };
 
 #define CPUID_PAGE_MAX 4u
+#define CPUID_ANSWERS  8u
 
-/* Registered results of one VP (HvCallRegisterInterceptResult). */
+/* A leaf that was asked for, complete but for the bits that mirror control registers. */
+struct cpuid_answer {
+    uint32_t leaf;
+    uint32_t subleaf;
+    uint32_t kept_for; /* 1 + the partition's number of VPs then, which the topology shows; 0: nothing is kept */
+    uint32_t values[CPUID_REGISTER_COUNT];
+};
+
+/* What a VP answers beside the policy: registered results (HvCallRegisterInterceptResult); and what it has answered. */
 struct vp_cpuid {
-    struct cpuid_page *pages[CPUID_PAGE_MAX]; /* [VP lock] from the deposit on first use */
-    uint32_t count;                           /* [VP lock] entries used */
+    struct cpuid_page *pages[CPUID_PAGE_MAX];   /* [VP lock] from the deposit on first use */
+    uint32_t count;                             /* [VP lock] entries used */
+    struct cpuid_answer answers[CPUID_ANSWERS]; /* [V] by leaf */
 };
 
 /* Answers CPUID for a VP: out is EAX, EBX, ECX, EDX. Own VP. */
@@ -44,6 +54,9 @@ void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CP
  * the table is full; INSUFFICIENT_MEMORY: deposit to the partition. VP not running.
  */
 MUST_CHECK hv_status_t cpuid_register(struct vp *vp, const struct hv_input_register_intercept_result_cpuid *input);
+
+/* Has every leaf computed anew: something has changed of what was immutable. Own VP. */
+void cpuid_forget(struct vp *vp);
 
 /* Frees the registered results. */
 void cpuid_destroy(struct vp *vp);

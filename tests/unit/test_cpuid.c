@@ -101,6 +101,14 @@ static struct cpuid_result ask(struct vp *vp, uint32_t leaf, uint32_t subleaf)
         .eax = out[CPUID_EAX], .ebx = out[CPUID_EBX], .ecx = out[CPUID_ECX], .edx = out[CPUID_EDX]};
 }
 
+/* Behind the back of the code: what VPs see is fixed before the first of them is made. */
+static void change_features(uint64_t synthetic_features)
+{
+    child->synthetic_features = synthetic_features;
+    child->privileges = cpuid_child_privileges(synthetic_features);
+    cpuid_forget(vps[0]);
+}
+
 static void assert_zero(struct cpuid_result result)
 {
     assert_int_equal(result.eax | result.ebx | result.ecx | result.edx, 0);
@@ -250,6 +258,7 @@ static void test_disabled_features(void **state)
     assert_int_equal(cpuid_feature_bank(child, 2), 0);
     assert_int_equal(cpuid_feature_bank(child, 0) & HV_PROC_FEATURE_IBRS, 0);
     child->disabled_xsave = HV_XSAVE_FEATURE_XSAVE;
+    cpuid_forget(vps[0]);
     assert_int_equal(cpuid_xcr0_mask(child), 0);
     assert_zero(ask(vps[0], 0xd, 0));
 }
@@ -313,24 +322,46 @@ static void test_synthetic_features(void **state)
     (void)state;
     assert_int_equal(0x06400FFBull & ~cpuid_assignable_features(), 0); /* what QEMU asks for */
     assert_int_equal(cpuid_assignable_features() & HV_SYNTH_FEATURE_ENLIGHTENED_VMCS, 0);
-    child->synthetic_features = minimal;
-    child->privileges = cpuid_child_privileges(minimal);
+    change_features(minimal);
     assert_int_equal(ask(vps[0], 0x40000003, 0).eax, 0x60);
     assert_int_equal(ask(vps[0], 0x40000003, 0).ebx, 0);
     assert_int_equal(ask(vps[0], 0x40000003, 0).edx, 1u << 4 | 1u << 10 | 1u << 18);
-    child->synthetic_features = 0x06400FFBull;
-    child->privileges = cpuid_child_privileges(0x06400FFBull);
+    change_features(0x06400FFBull);
     assert_int_equal(ask(vps[0], 0x40000003, 0).eax, 0xe7e);
     assert_int_equal(ask(vps[0], 0x40000003, 0).ebx, 0x30);
     assert_int_equal(ask(vps[0], 0x40000004, 0).eax, 0x424);
     assert_int_equal(ask(vps[0], 0x40000005, 0).eax, 64); /* flushes name VPs in one word */
-    child->synthetic_features |= HV_SYNTH_FEATURE_EXTENDED_PROCESSOR_MASKS | HV_SYNTH_FEATURE_NOTIFY_LONG_SPIN_WAIT;
+    change_features(0x06400FFBull | HV_SYNTH_FEATURE_EXTENDED_PROCESSOR_MASKS | HV_SYNTH_FEATURE_NOTIFY_LONG_SPIN_WAIT);
     assert_int_equal(ask(vps[0], 0x40000004, 0).eax, 0xc24);
     assert_int_equal(ask(vps[0], 0x40000004, 0).ebx, 0xfff);
     backend->features->has_virtual_eoi = true;
+    cpuid_forget(vps[0]);
     assert_int_equal(ask(vps[0], 0x40000004, 0).eax, 0xe24); /* AutoEOI is no gain there */
     backend->features->has_virtual_eoi = false;
     assert_int_equal(ask(vps[0], 0x40000005, 0).eax, PARTITION_VP_MAX);
+}
+
+/* What has been answered once need not be worked out again, but for what can change. */
+static void test_kept_answers(void **state)
+{
+    struct cpuid_result first = ask(vps[0], 4, 3);
+    struct cpuid_result again;
+
+    (void)state;
+    cpuid_set_machine(NULL); /* the build machine's own */
+    again = ask(vps[0], 4, 3);
+    assert_memory_equal(&again, &first, sizeof(first));
+    cpuid_forget(vps[0]);
+    cpuid_set_machine(everything);
+    assert_int_equal(ask(vps[0], 0xb, 1).ebx, VPS);
+    (void)sim_create_vp(child_id, VPS);
+    assert_int_equal(ask(vps[0], 0xb, 1).ebx, VPS + 1);
+    assert_int_equal(ask(vps[0], 0xb, 0).ebx, 1); /* the subleaf counts */
+    assert_int_equal(ask(vps[0], 0x40000000, 0).ebx, 0x7263694d);
+    assert_int_equal(ask(vps[0], 0, 0).eax, 0x1f); /* as does the whole leaf */
+    assert_int_equal(ask(vps[0], 0xd, 0).ebx, 576);
+    vps[0]->xcr0 |= 6;
+    assert_int_equal(ask(vps[0], 0xd, 0).ebx, 832);
 }
 
 static void test_registered_results(void **state)
@@ -395,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_invariant_tsc_control, start, stop),
         cmocka_unit_test_setup_teardown(test_hypervisor_leaves, start, stop),
         cmocka_unit_test_setup_teardown(test_synthetic_features, start, stop),
+        cmocka_unit_test_setup_teardown(test_kept_answers, start, stop),
         cmocka_unit_test_setup_teardown(test_registered_results, start, stop),
     };
 
