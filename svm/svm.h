@@ -69,8 +69,27 @@ enum exit_action svm_handle_exit(struct vp *vp);
 /* svm_event.c: event injection before an entry, and what an exit interrupted. */
 void svm_init_events(struct svm_vp *own);
 bool svm_is_in_shadow(struct vp *vp);
-void svm_prepare_events(struct vp *vp);
-void svm_collect_events(struct vp *vp);
+void svm_put_events(struct vp *vp);
+void svm_take_events(struct vp *vp);
+
+/* Before an entry: what comes next, over what the last time has left there. A shadow is kept whether something is
+ * pending or not. */
+static inline void svm_prepare_events(struct vp *vp)
+{
+    if (svm_of(vp)->has_event || vp->interrupt_shadow || vp_has_event(vp)) {
+        svm_put_events(vp);
+    }
+}
+
+/* After an exit: what it has interrupted, and the end of an NMI handler. */
+static inline void svm_collect_events(struct vp *vp)
+{
+    const struct svm_vp *own = svm_of(vp);
+
+    if ((own->vmcb->exit_interrupt_info & VMCB_EVENT_VALID) || own->injects_interrupt || own->awaits_iret) {
+        svm_take_events(vp);
+    }
+}
 
 /* svm_regs.c */
 hv_status_t svm_get_register(struct vp *vp, uint32_t name, union hv_register_value *value);

@@ -106,9 +106,9 @@ bool svm_is_in_shadow(struct vp *vp)
     return (own->vmcb->interrupt_shadow & 1) != 0 || (is_same && own->shadow_tries < SHADOW_TRIES_MAX);
 }
 
-/* Puts what comes next into the VMCB, over what the last time has left there. */
-static void prepare(struct vp *vp, struct svm_vp *own)
+void svm_put_events(struct vp *vp)
 {
+    struct svm_vp *own = svm_of(vp);
     struct vmcb *vmcb = own->vmcb;
     struct vp_event event = vp_next_event(vp);
     uint32_t type = hv_pending_interruption_type(event.interruption);
@@ -150,17 +150,7 @@ static void prepare(struct vp *vp, struct svm_vp *own)
     }
 }
 
-void svm_prepare_events(struct vp *vp)
-{
-    struct svm_vp *own = svm_of(vp);
-
-    /* A shadow is kept whether something is pending or not. */
-    if (own->has_event || vp->interrupt_shadow || vp_has_event(vp)) {
-        prepare(vp, own);
-    }
-}
-
-void svm_collect_events(struct vp *vp)
+void svm_take_events(struct vp *vp)
 {
     struct svm_vp *own = svm_of(vp);
     uint64_t info = own->vmcb->exit_interrupt_info;

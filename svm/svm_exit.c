@@ -17,7 +17,7 @@ static uint8_t insn_length(const struct vp *vp, const struct vmcb *vmcb)
     return svm_features.has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : 0;
 }
 
-static enum exit_action handle_io(struct vp *vp, const struct vmcb *vmcb)
+static NOINLINE enum exit_action handle_io(struct vp *vp, const struct vmcb *vmcb)
 {
     uint64_t info = vmcb->exit_info1;
     struct exit_io io = {
@@ -33,7 +33,7 @@ static enum exit_action handle_io(struct vp *vp, const struct vmcb *vmcb)
     return exit_io(vp, &io);
 }
 
-static enum exit_action handle_nested_fault(struct vp *vp, const struct vmcb *vmcb)
+static NOINLINE enum exit_action handle_nested_fault(struct vp *vp, const struct vmcb *vmcb)
 {
     struct exit_memory access = {
         .gpa = gpa(vmcb->exit_info2),
@@ -49,7 +49,7 @@ static enum exit_action handle_nested_fault(struct vp *vp, const struct vmcb *vm
     return exit_memory(vp, &access);
 }
 
-static enum exit_action handle_exception(struct vp *vp, const struct vmcb *vmcb)
+static NOINLINE enum exit_action handle_exception(struct vp *vp, const struct vmcb *vmcb)
 {
     uint8_t vector = (uint8_t)(vmcb->exit_code - VMCB_EXIT_EXCEPTION_FIRST);
     bool has_error = vector == X86_VECTOR_DF || (vector >= X86_VECTOR_TS && vector <= X86_VECTOR_PF) ||
@@ -69,7 +69,7 @@ static enum exit_action handle_iret(struct vp *vp, struct vmcb *vmcb)
     return EXIT_RESUME;
 }
 
-static enum exit_action unexpected(struct vp *vp, const struct vmcb *vmcb)
+static NOINLINE enum exit_action unexpected(struct vp *vp, const struct vmcb *vmcb)
 {
     char what[64];
 

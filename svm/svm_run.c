@@ -12,7 +12,7 @@
 #include "hv/lib/x86/x86_regs.h"
 
 /* Gives the VP a fresh address-space identifier of this processor: what its old one tagged is never used again. */
-static void asid_renew(struct svm_cpu *cpu, struct svm_vp *own)
+static NOINLINE void asid_renew(struct svm_cpu *cpu, struct svm_vp *own)
 {
     own->vmcb->tlb_control = VMCB_TLB_NONE;
     if (cpu->next_asid >= svm_features.tlb_tag_count) {
@@ -27,7 +27,7 @@ static void asid_renew(struct svm_cpu *cpu, struct svm_vp *own)
 
 /* Makes stale translations unusable: another processor, wrapped identifiers, or a flush asked for since the last entry.
  */
-static void asid_prepare(struct vp *vp, struct svm_cpu *cpu, struct svm_vp *own)
+static ALWAYS_INLINE void asid_prepare(struct vp *vp, struct svm_cpu *cpu, struct svm_vp *own)
 {
     uint64_t generation = atomic_load_explicit(&vp->space->generation, memory_order_seq_cst);
     uint64_t wanted = atomic_load_explicit(&vp->flush_wanted, memory_order_seq_cst);

@@ -44,8 +44,17 @@ struct cpu_host_state {
     uint64_t gs_base;
 };
 
-/* The processor this code runs on. */
-struct cpu *cpu_this(void);
+/* The processor this code runs on. The first member of what lies at GS is its own address. */
+#if __STDC_HOSTED__
+struct cpu *cpu_this(void); /* of the machine's stand-in */
+#else
+static inline struct cpu *cpu_this(void)
+{
+    struct cpu *cpu;
+    __asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
+    return cpu;
+}
+#endif
 
 /* Number of processors started (indexes 0 to count - 1). */
 uint32_t cpu_count(void);

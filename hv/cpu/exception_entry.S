@@ -118,14 +118,6 @@ interrupt_common:
     add $8, %rsp
     iretq
 
-/* struct cpu *cpu_this(void): the first member of the structure at GS is its own address. */
-    .balign 16
-    .globl cpu_this
-    .type cpu_this, @function
-cpu_this:
-    mov %gs:0, %rax
-    ret
-
 /* void irq_window(void): STI takes effect behind the NOP. */
     .balign 16
     .globl irq_window

@@ -16,7 +16,7 @@ enum x86_mode insn_mode(struct vp *vp)
     return mode.bits == 64 ? X86_MODE_64 : mode.bits == 32 ? X86_MODE_32 : X86_MODE_16;
 }
 
-static uint8_t decode_length(struct vp *vp, enum x86_op op)
+uint8_t insn_decode_length(struct vp *vp, enum x86_op op)
 {
     uint8_t bytes[X86_INSN_LENGTH_MAX];
     size_t count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
@@ -27,22 +27,4 @@ static uint8_t decode_length(struct vp *vp, enum x86_op op)
         vp_note_instruction(vp, (uint32_t)op, bytes, length);
     }
     return length;
-}
-
-uint8_t insn_length_of(struct vp *vp, enum x86_op op, uint8_t given)
-{
-    uint8_t length = given != 0 ? given : vp_recall_instruction(vp, (uint32_t)op);
-
-    return length != 0 ? length : decode_length(vp, op);
-}
-
-bool insn_complete(struct vp *vp, enum x86_op op, uint8_t given)
-{
-    uint8_t length = insn_length_of(vp, op, given);
-
-    if (length == 0) {
-        return false;
-    }
-    vp_advance(vp, length);
-    return true;
 }

@@ -79,24 +79,24 @@ enum apic_lvt {
 
 /* One virtual APIC, inside its VP. */
 struct apic {
-    struct spinlock lock;             /* rank LOCK_RANK_APIC: the timer */
-    _Atomic uint64_t base;            /* [a] APIC_BASE MSR; changed by the own VP, read by senders */
-    uint32_t id;                      /* [I] x2APIC id; its low 8 bits are the xAPIC id */
-    _Atomic uint32_t svr, ldr, dfr;   /* [a] as base */
-    _Atomic uint32_t irr[APIC_WORDS]; /* [a] */
-    _Atomic uint32_t tmr[APIC_WORDS]; /* [a] set for level-triggered vectors, before their IRR bit */
-    uint32_t isr[APIC_WORDS];         /* [V] */
-    uint32_t lvt[APIC_LVT_COUNT];     /* [V]; the timer's under the lock */
-    uint32_t icr_low, icr_high;       /* [V] */
-    uint32_t esr;                     /* [V] what the register reads */
-    _Atomic uint32_t esr_pending;     /* [a] what its next write latches */
-    _Atomic uint32_t extint;          /* [a] 0x100 | vector of an external (8259-style) interrupt, or 0 */
-    uint8_t tpr;                      /* [V] */
-    uint32_t timer_initial;           /* [lock] initial count */
-    uint32_t timer_divide;            /* [lock] divide configuration register */
-    uint64_t timer_expiry_tsc;        /* [lock] machine TSC of the next expiry; 0: stopped */
-    bool timer_is_stalled;            /* [lock] a periodic expiry waits for the one before it to be accepted */
-    struct timer timer;               /* fires at timer_expiry_tsc unless nobody would see it */
+    struct spinlock lock;                        /* rank LOCK_RANK_APIC: the timer */
+    _Atomic uint64_t base;                       /* [a] APIC_BASE MSR; changed by the own VP, read by senders */
+    uint32_t id;                                 /* [I] x2APIC id; its low 8 bits are the xAPIC id */
+    _Atomic uint32_t svr, ldr, dfr;              /* [a] as base */
+    ALIGNED(8) _Atomic uint32_t irr[APIC_WORDS]; /* [a] */
+    _Atomic uint32_t tmr[APIC_WORDS];            /* [a] set for level-triggered vectors, before their IRR bit */
+    uint32_t isr[APIC_WORDS];                    /* [V] */
+    uint32_t lvt[APIC_LVT_COUNT];                /* [V]; the timer's under the lock */
+    uint32_t icr_low, icr_high;                  /* [V] */
+    uint32_t esr;                                /* [V] what the register reads */
+    _Atomic uint32_t esr_pending;                /* [a] what its next write latches */
+    _Atomic uint32_t extint;                     /* [a] 0x100 | vector of an external (8259-style) interrupt, or 0 */
+    uint8_t tpr;                                 /* [V] */
+    uint32_t timer_initial;                      /* [lock] initial count */
+    uint32_t timer_divide;                       /* [lock] divide configuration register */
+    uint64_t timer_expiry_tsc;                   /* [lock] machine TSC of the next expiry; 0: stopped */
+    bool timer_is_stalled; /* [lock] a periodic expiry waits for the one before it to be accepted */
+    struct timer timer;    /* fires at timer_expiry_tsc unless nobody would see it */
 };
 
 /* Prepares the APIC of a new VP with its id (root: the processor's; child: the VP index) and resets it. */
@@ -149,17 +149,15 @@ bool apic_is_pending(const struct vp *vp, uint8_t vector);
 /* False: no interrupt is pending in any way, so there is no vector to ask for below. Any context. */
 static inline bool apic_has_pending(const struct apic *apic)
 {
-    uint32_t any = atomic_load_explicit(&apic->extint, memory_order_acquire);
+    /* Two words at a time, and without a loop: this is asked before each entry. */
+    const _Atomic uint64_t *irr = (const _Atomic uint64_t *)apic->irr;
+    uint64_t any = atomic_load_explicit(&apic->extint, memory_order_acquire);
 
-    _Static_assert(APIC_WORDS == 8, "all of them, without a loop: this is asked before each entry");
-    any |= atomic_load_explicit(&apic->irr[0], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[1], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[2], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[3], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[4], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[5], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[6], memory_order_acquire);
-    any |= atomic_load_explicit(&apic->irr[7], memory_order_acquire);
+    _Static_assert(APIC_QWORDS == 4, "all of them");
+    any |= atomic_load_explicit(&irr[0], memory_order_acquire);
+    any |= atomic_load_explicit(&irr[1], memory_order_acquire);
+    any |= atomic_load_explicit(&irr[2], memory_order_acquire);
+    any |= atomic_load_explicit(&irr[3], memory_order_acquire);
     return any != 0;
 }
 
