@@ -566,23 +566,27 @@ static bool is_kept(uint32_t leaf)
     return leaf != CPUID_LEAF_XSAVE && leaf != CPUID_LEAF_AMD_POWER;
 }
 
-static NOINLINE void answer_anew(struct vp *vp, struct cpuid_answer *answer, uint32_t leaf, uint32_t subleaf,
-                                 uint32_t keep_for)
+/* Whatever cpuid_query() does not find. */
+static NOINLINE void query_anew(struct vp *vp, struct cpuid_answer *answer, uint32_t leaf, uint32_t subleaf,
+                                uint32_t out[CPUID_REGISTER_COUNT])
 {
-    compute(vp, leaf, subleaf, answer->values);
+    answer->kept_for = is_kept(leaf) ? READ_ONCE(vp->partition->vp_count) + 1 : 0;
     answer->leaf = leaf;
     answer->subleaf = subleaf;
-    answer->kept_for = is_kept(leaf) ? keep_for : 0;
+    compute(vp, leaf, subleaf, answer->values);
+    memcpy(out, answer->values, sizeof(answer->values));
+    mirror(vp, leaf, subleaf, out);
 }
 
 void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
 {
     /* The three kinds of leaves differ in the uppermost bits. */
     struct cpuid_answer *answer = &vp->cpuid.answers[(leaf ^ leaf >> 29) % CPUID_ANSWERS];
-    uint32_t key = READ_ONCE(vp->partition->vp_count) + 1;
 
-    if (answer->leaf != leaf || answer->subleaf != subleaf || answer->kept_for != key) {
-        answer_anew(vp, answer, leaf, subleaf, key);
+    if (answer->leaf != leaf || answer->subleaf != subleaf ||
+        answer->kept_for != READ_ONCE(vp->partition->vp_count) + 1) {
+        query_anew(vp, answer, leaf, subleaf, out);
+        return;
     }
     for (uint32_t reg = 0; reg < CPUID_REGISTER_COUNT; reg++) {
         out[reg] = answer->values[reg];

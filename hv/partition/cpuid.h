@@ -32,7 +32,7 @@ enum cpuid_register {
 #define CPUID_ANSWERS  8u
 
 /* A leaf that was asked for, complete but for the bits that mirror control registers. */
-struct cpuid_answer {
+struct ALIGNED(8) cpuid_answer {
     uint32_t leaf;
     uint32_t subleaf;
     uint32_t kept_for; /* 1 + the partition's number of VPs then, which the topology shows; 0: nothing is kept */
