@@ -239,33 +239,52 @@ static bool advertises_xmm_input(struct vp *vp)
     return (out[CPUID_EDX] & HV_FEATURE_XMM_HYPERCALL_INPUT) != 0;
 }
 
-/* Input from registers: two general ones, and XMM0 to XMM5 for what is longer (TLFS, XMM Fast Hypercall Input). */
+/* From the whole input in registers: header and this entry's elements. */
+static void take_fast_input(const uint64_t *registers, const struct hypercall_row *row, const struct shape *shape,
+                            uint8_t *input)
+{
+    memcpy(input, registers, shape->header_size);
+    if (shape->rep_count != 0) {
+        memcpy(input + shape->header_size,
+               (const uint8_t *)registers + shape->header_size + shape->rep_first * row->rep_input_size,
+               shape->rep_count * row->rep_input_size);
+    }
+}
+
+/* Input of more than two registers: XMM0 to XMM5 follow (TLFS, XMM Fast Hypercall Input). */
+static NOINLINE enum outcome read_xmm_input(struct vp *vp, const struct request *request,
+                                            const struct hypercall_row *row, const struct shape *shape, uint8_t *input,
+                                            hv_status_t *status)
+{
+    uint64_t registers[HV_HYPERCALL_XMM_FAST_INPUT_BYTES / QWORD_BYTES] = {request->input, request->output};
+
+    if (!advertises_xmm_input(vp)) {
+        vp_inject_exception(vp, X86_VECTOR_UD, false, 0);
+        return OUTCOME_LEAVE;
+    }
+    for (uint32_t i = 0; i < XMM_COUNT; i++) {
+        union hv_register_value value;
+
+        *status = vp_get_register(vp, HvX64RegisterXmm0 + i, &value);
+        if (*status != HV_STATUS_SUCCESS) {
+            return OUTCOME_STATUS;
+        }
+        registers[2 + 2 * i] = value.reg128.low_part;
+        registers[3 + 2 * i] = value.reg128.high_part;
+    }
+    take_fast_input(registers, row, shape, input);
+    return OUTCOME_GO_ON;
+}
+
 static enum outcome read_fast_input(struct vp *vp, const struct request *request, const struct hypercall_row *row,
                                     const struct shape *shape, uint8_t *input, hv_status_t *status)
 {
-    uint64_t registers[HV_HYPERCALL_XMM_FAST_INPUT_BYTES / QWORD_BYTES] = {request->input, request->output};
-    uint32_t total = input_total(row, shape);
+    const uint64_t registers[HV_HYPERCALL_FAST_INPUT_BYTES / QWORD_BYTES] = {request->input, request->output};
 
-    if (total > HV_HYPERCALL_FAST_INPUT_BYTES) {
-        if (!advertises_xmm_input(vp)) {
-            vp_inject_exception(vp, X86_VECTOR_UD, false, 0);
-            return OUTCOME_LEAVE;
-        }
-        for (uint32_t i = 0; i < XMM_COUNT; i++) {
-            union hv_register_value value;
-
-            *status = vp_get_register(vp, HvX64RegisterXmm0 + i, &value);
-            if (*status != HV_STATUS_SUCCESS) {
-                return OUTCOME_STATUS;
-            }
-            registers[2 + 2 * i] = value.reg128.low_part;
-            registers[3 + 2 * i] = value.reg128.high_part;
-        }
+    if (input_total(row, shape) > HV_HYPERCALL_FAST_INPUT_BYTES) {
+        return read_xmm_input(vp, request, row, shape, input, status);
     }
-    memcpy(input, registers, shape->header_size);
-    memcpy(input + shape->header_size,
-           (const uint8_t *)registers + shape->header_size + shape->rep_first * row->rep_input_size,
-           shape->rep_count * row->rep_input_size);
+    take_fast_input(registers, row, shape, input);
     return OUTCOME_GO_ON;
 }
 
@@ -356,7 +375,9 @@ static bool execute(struct vp *vp, struct request *request, const struct hyperca
         write_result(vp, request, status, shape->rep_first);
         return true;
     }
-    memset(output, 0, output_size(row, shape->rep_count));
+    if (has_output(row)) {
+        memset(output, 0, output_size(row, shape->rep_count));
+    }
 
     struct hypercall_context call = {
         .vp = vp,
