@@ -40,7 +40,7 @@ enum exit_action exit_cpuid(struct vp *vp, uint8_t insn_length)
     uint64_t *gpr = vp->regs.gpr;
     uint32_t result[4];
 
-    if (vp->partition->intercepts_cpuid_all) {
+    if (UNLIKELY(vp->partition->intercepts_cpuid_all)) {
         intercept_cpuid(vp, insn_length_of(vp, X86_OP_CPUID, insn_length));
         return leave_for_root(vp);
     }
@@ -78,21 +78,24 @@ enum exit_action exit_hypercall(struct vp *vp, uint8_t insn_length)
 }
 
 /* What follows an MSR access that the policy did not simply answer. */
-static enum exit_action finish_msr(struct vp *vp, enum msr_result result, bool is_write, uint8_t length)
+static NOINLINE enum exit_action refuse_msr(struct vp *vp, enum msr_result result, bool is_write, uint8_t length)
 {
-    switch (result) {
-    case MSR_OK:
-        vp_advance(vp, length);
-        break;
-    case MSR_FAULT:
-        vp_inject_gp(vp);
-        break;
-    case MSR_INTERCEPT:
+    if (result == MSR_INTERCEPT) {
         intercept_msr(vp, is_write, length);
         return leave_for_root(vp);
     }
+    vp_inject_gp(vp);
+    return EXIT_RESUME;
+}
+
+static enum exit_action finish_msr(struct vp *vp, enum msr_result result, bool is_write, uint8_t length)
+{
+    if (UNLIKELY(result != MSR_OK)) {
+        return refuse_msr(vp, result, is_write, length);
+    }
+    vp_advance(vp, length);
     /* Reading the guest-idle MSR or writing a reset stops the VP: the run loop's caller must see it. */
-    if (vp->activity != VP_ACTIVE && !vp_has_work(vp)) {
+    if (UNLIKELY(vp->activity != VP_ACTIVE) && !vp_has_work(vp)) {
         return leave(vp, VP_RUN_BLOCKED);
     }
     return EXIT_RESUME;

@@ -37,18 +37,19 @@ struct synthetic_rule {
     uint32_t features;
 };
 
+/* What guests use all the time first. */
 static const struct synthetic_rule synthetic_rules[] = {
-    {HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_ACCESS_HYPERCALL_MSRS, 0},
     {HV_X64_MSR_VP_INDEX, HV_X64_MSR_VP_INDEX, HV_ACCESS_VP_INDEX, 0},
+    {HV_X64_MSR_TIME_REF_COUNT, HV_X64_MSR_TIME_REF_COUNT, HV_ACCESS_PARTITION_REFERENCE_COUNTER, 0},
+    {HV_X64_MSR_EOI, HV_X64_MSR_VP_ASSIST_PAGE, HV_ACCESS_INTR_CTRL_REGS, 0},
+    {HV_X64_MSR_STIMER0_CONFIG, HV_X64_MSR_STIMER3_COUNT, HV_ACCESS_SYNTHETIC_TIMER_REGS | HV_ACCESS_SYNIC_REGS, 0},
+    {HV_X64_MSR_SINT0, HV_X64_MSR_SINT15, HV_ACCESS_SYNIC_REGS, 0},
+    {HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_ACCESS_HYPERCALL_MSRS, 0},
     {HV_X64_MSR_RESET, HV_X64_MSR_RESET, HV_ACCESS_RESET_REG, 0},
     {HV_X64_MSR_VP_RUNTIME, HV_X64_MSR_VP_RUNTIME, HV_ACCESS_VP_RUN_TIME_REG, 0},
-    {HV_X64_MSR_TIME_REF_COUNT, HV_X64_MSR_TIME_REF_COUNT, HV_ACCESS_PARTITION_REFERENCE_COUNTER, 0},
     {HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_REFERENCE_TSC, HV_ACCESS_PARTITION_REFERENCE_TSC, 0},
     {HV_X64_MSR_TSC_FREQUENCY, HV_X64_MSR_APIC_FREQUENCY, HV_ACCESS_FREQUENCY_REGS, 0},
-    {HV_X64_MSR_EOI, HV_X64_MSR_VP_ASSIST_PAGE, HV_ACCESS_INTR_CTRL_REGS, 0},
     {HV_X64_MSR_SCONTROL, HV_X64_MSR_SIRBP, HV_ACCESS_SYNIC_REGS, 0},
-    {HV_X64_MSR_SINT0, HV_X64_MSR_SINT15, HV_ACCESS_SYNIC_REGS, 0},
-    {HV_X64_MSR_STIMER0_CONFIG, HV_X64_MSR_STIMER3_COUNT, HV_ACCESS_SYNTHETIC_TIMER_REGS | HV_ACCESS_SYNIC_REGS, 0},
     {HV_X64_MSR_GUEST_IDLE, HV_X64_MSR_GUEST_IDLE, HV_ACCESS_GUEST_IDLE_REG, 0},
     {HV_X64_MSR_CRASH_P0, HV_X64_MSR_CRASH_CTL, 0, HV_FEATURE_GUEST_CRASH_REGS},
     {HV_X64_MSR_REENLIGHTENMENT_CONTROL, HV_X64_MSR_TSC_EMULATION_STATUS, HV_ACCESS_REENLIGHTENMENT_CONTROLS, 0},
@@ -427,7 +428,7 @@ static const struct synthetic_rule *synthetic_rule_of(uint32_t msr)
 static bool is_permitted(const struct partition *partition, const struct synthetic_rule *rule)
 {
     return (partition->privileges & rule->privileges) == rule->privileges &&
-           (cpuid_synthetic_features(partition) & rule->features) == rule->features;
+           (rule->features == 0 || (cpuid_synthetic_features(partition) & rule->features) == rule->features);
 }
 
 /* What an MSR that the partition does not have comes to: the root's intercept, its property, or a fault. */
