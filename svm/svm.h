@@ -16,6 +16,9 @@
 #include "hv/time/time.h"
 #include "svm/vmcb.h"
 
+/* How often the instruction in a shadow is entered before the shadow is given up. */
+#define SVM_SHADOW_TRIES_MAX 8u
+
 /* The backend's part of a VP. */
 struct svm_vp {
     struct vmcb *vmcb;        /* [V] */
@@ -68,9 +71,18 @@ enum exit_action svm_handle_exit(struct vp *vp);
 
 /* svm_event.c: event injection before an entry, and what an exit interrupted. */
 void svm_init_events(struct svm_vp *own);
-bool svm_is_in_shadow(struct vp *vp);
 void svm_put_events(struct vp *vp);
 void svm_take_events(struct vp *vp);
+
+/* After an exit: the next instruction is in an interrupt shadow, as the VMCB says or as svm_put_events() remembers. */
+static inline bool svm_is_in_shadow(struct vp *vp)
+{
+    const struct svm_vp *own = svm_of(vp);
+    bool is_kept =
+        own->shadow_tries != 0 && own->shadow_tries < SVM_SHADOW_TRIES_MAX && own->shadow_rip == vp->regs.rip;
+
+    return (own->vmcb->interrupt_shadow & 1) != 0 || is_kept;
+}
 
 /* Before an entry: what comes next, over what the last time has left there. A shadow is kept whether something is
  * pending or not. */

@@ -11,7 +11,6 @@
 
 /* The first try is 50 microseconds: time for an instruction, not much for an interrupt. */
 #define SHADOWS_PER_SECOND_MAX 20000u
-#define SHADOW_TRIES_MAX       8u
 
 static uint64_t event_from_interruption(uint64_t interruption)
 {
@@ -95,15 +94,7 @@ static void keep_shadow(struct vp *vp, bool has_interrupt)
     if (has_interrupt) {
         timer_arm(&own->shadow_timer, time_tsc() + (time_tsc_hz() / SHADOWS_PER_SECOND_MAX << own->shadow_tries));
     }
-    own->shadow_tries += own->shadow_tries < SHADOW_TRIES_MAX ? 1 : 0;
-}
-
-bool svm_is_in_shadow(struct vp *vp)
-{
-    struct svm_vp *own = svm_of(vp);
-    bool is_same = own->shadow_tries != 0 && own->shadow_rip == vp->regs.rip;
-
-    return (own->vmcb->interrupt_shadow & 1) != 0 || (is_same && own->shadow_tries < SHADOW_TRIES_MAX);
+    own->shadow_tries += own->shadow_tries < SVM_SHADOW_TRIES_MAX ? 1 : 0;
 }
 
 void svm_put_events(struct vp *vp)

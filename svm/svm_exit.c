@@ -4,7 +4,6 @@
 #include "svm/svm.h"
 
 #include "hv/cpu/asm.h"
-#include "hv/debug/trace.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
@@ -59,6 +58,12 @@ static NOINLINE enum exit_action handle_exception(struct vp *vp, const struct vm
     return exit_exception(vp, vector, has_error, (uint32_t)vmcb->exit_info1, parameter);
 }
 
+static NOINLINE enum exit_action handle_interrupt(struct vp *vp)
+{
+    irq_window();
+    return exit_interrupt(vp);
+}
+
 static enum exit_action handle_iret(struct vp *vp, struct vmcb *vmcb)
 {
     struct svm_vp *own = svm_of(vp);
@@ -83,13 +88,11 @@ enum exit_action svm_handle_exit(struct vp *vp)
     struct vmcb *vmcb = svm_of(vp)->vmcb;
     uint8_t length = insn_length(vp, vmcb);
 
-    trace(TRACE_EXIT, vp->trace_id, vmcb->exit_code, vp->regs.rip);
     switch (vmcb->exit_code) {
     case VMCB_EXIT_INTR:
     case VMCB_EXIT_NMI:
     case VMCB_EXIT_SMI:
-        irq_window();
-        return exit_interrupt(vp);
+        return handle_interrupt(vp);
     case VMCB_EXIT_VINTR:
         return EXIT_RESUME; /* the window is open: svm_prepare_events() injects */
     case VMCB_EXIT_CPUID:

@@ -8,6 +8,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/cpu.h"
 #include "hv/debug/debug.h"
+#include "hv/debug/trace.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 
@@ -90,6 +91,7 @@ static ALWAYS_INLINE bool enter(struct vp *vp, struct cpu *cpu, struct svm_vp *o
         return false;
     }
     store_registers(vp, vmcb);
+    trace(TRACE_EXIT, vp->trace_id, vmcb->exit_code, vp->regs.rip);
     vp->exit_count++;
     svm_collect_events(vp);
     return true;
