@@ -149,8 +149,16 @@ void vmx_set_efer(uint64_t value);
 void vmx_load_pdptes(struct vp *vp);
 
 /* vmx_event.c: event injection before an entry, and the event whose delivery an exit interrupted. */
-void vmx_prepare_events(struct vp *vp);
+void vmx_put_events(struct vp *vp);
 void vmx_collect_event(struct vp *vp);
+
+/* Before an entry, with the VP's VMCS selected: what comes next, over what the last time has left there. */
+static inline void vmx_prepare_events(struct vp *vp)
+{
+    if (vmx_of(vp)->has_event || vp_has_event(vp)) {
+        vmx_put_events(vp);
+    }
+}
 
 /* vmx_apic.c: what the processor keeps of the APIC while the VP is in guest mode. */
 /* The processor can do all that this file wants; else it only keeps the task priority. */

@@ -62,9 +62,9 @@ static void set_tpr_threshold(struct vmx_vp *own, uint32_t threshold)
     }
 }
 
-/* Puts what comes next into the VMCS, over what the last time has left there. */
-static void prepare(struct vp *vp, struct vmx_vp *own)
+void vmx_put_events(struct vp *vp)
 {
+    struct vmx_vp *own = vmx_of(vp);
     struct vp_event event = vp_next_event(vp);
     uint32_t windows = 0;
     uint32_t threshold = 0;
@@ -84,16 +84,6 @@ static void prepare(struct vp *vp, struct vmx_vp *own)
     }
     set_windows(own, windows);
     set_tpr_threshold(own, threshold);
-}
-
-void vmx_prepare_events(struct vp *vp)
-{
-    struct vmx_vp *own = vmx_of(vp);
-
-    vmx_select(own);
-    if (own->has_event || vp_has_event(vp)) {
-        prepare(vp, own);
-    }
 }
 
 void vmx_collect_event(struct vp *vp)

@@ -4,7 +4,6 @@
 #include "vmx/vmx.h"
 
 #include "hv/cpu/asm.h"
-#include "hv/debug/trace.h"
 #include "hv/lib/fmt.h"
 
 /* Length of the exiting instruction; valid for exits that an instruction caused. */
@@ -13,7 +12,7 @@ static uint8_t insn_length(void)
     return (uint8_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
 }
 
-static enum exit_action handle_io(struct vp *vp)
+static NOINLINE enum exit_action handle_io(struct vp *vp)
 {
     uint64_t info = vmcs_read(VMCS_EXIT_QUALIFICATION);
     struct exit_io io = {
@@ -28,7 +27,7 @@ static enum exit_action handle_io(struct vp *vp)
     return exit_io(vp, &io);
 }
 
-static enum exit_action handle_ept_violation(struct vp *vp)
+static NOINLINE enum exit_action handle_ept_violation(struct vp *vp)
 {
     uint64_t info = vmcs_read(VMCS_EXIT_QUALIFICATION);
     struct exit_memory access = {
@@ -75,7 +74,7 @@ static enum exit_action handle_exception(struct vp *vp, uint32_t info)
     return exit_exception(vp, vector, has_error, error, parameter);
 }
 
-static enum exit_action handle_exception_or_nmi(struct vp *vp)
+static NOINLINE enum exit_action handle_exception_or_nmi(struct vp *vp)
 {
     uint32_t info = (uint32_t)vmcs_read(VMCS_EXIT_EVENT);
 
@@ -99,7 +98,7 @@ static enum exit_action unexpected(struct vp *vp, uint32_t reason, const char *n
 }
 
 /* Exits that are neither an instruction of this guest's business nor frequent. */
-static enum exit_action handle_rare(struct vp *vp, uint32_t reason)
+static NOINLINE enum exit_action handle_rare(struct vp *vp, uint32_t reason)
 {
     switch (reason) {
     case VMX_EXIT_TRIPLE_FAULT:
@@ -143,19 +142,20 @@ static enum exit_action handle_rare(struct vp *vp, uint32_t reason)
     }
 }
 
+static NOINLINE enum exit_action handle_interrupt(struct vp *vp)
+{
+    irq_window();
+    return exit_interrupt(vp);
+}
+
 enum exit_action vmx_handle_exit(struct vp *vp, uint32_t reason)
 {
-    struct cpu *cpu = cpu_this();
-
-    trace(TRACE_EXIT, vp->trace_id, reason | (uint64_t)cpu->backend_accesses << 32, vp->regs.rip);
-    cpu->backend_accesses = 0;
     switch (reason) {
     case VMX_EXIT_EXCEPTION_NMI:
         return handle_exception_or_nmi(vp);
     case VMX_EXIT_INTERRUPT:
     case VMX_EXIT_TIMER:
-        irq_window();
-        return exit_interrupt(vp);
+        return handle_interrupt(vp);
     case VMX_EXIT_INTERRUPT_WINDOW:
     case VMX_EXIT_NMI_WINDOW:
     case VMX_EXIT_TPR_BELOW_THRESHOLD:

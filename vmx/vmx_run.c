@@ -9,6 +9,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/safe.h"
 #include "hv/debug/debug.h"
+#include "hv/debug/trace.h"
 #include "hv/lib/fmt.h"
 #include "hv/mem/mem.h"
 #include "vmx/vmx_insn.h"
@@ -20,17 +21,21 @@ static const uint32_t msr_numbers[VMX_MSR_COUNT] = {
     [VMX_MSR_SFMASK] = X86_MSR_SFMASK, [VMX_MSR_TSC_AUX] = X86_MSR_TSC_AUX,
 };
 
-void vmx_select(struct vmx_vp *own)
+static NOINLINE void load_vmcs(struct vmx_cpu *cpu, struct vmx_vp *own)
 {
-    struct vmx_cpu *cpu = cpu_this()->backend;
-
-    if (cpu->current == own) {
-        return;
-    }
     ASSERT(own->active_on == NULL || own->active_on == cpu);
     vmx_vmptrld(mem_to_spa(own->vmcs));
     own->active_on = cpu;
     cpu->current = own;
+}
+
+void vmx_select(struct vmx_vp *own)
+{
+    struct vmx_cpu *cpu = cpu_this()->backend;
+
+    if (UNLIKELY(cpu->current != own)) {
+        load_vmcs(cpu, own);
+    }
 }
 
 void vmx_vp_put(struct vp *vp)
@@ -120,7 +125,7 @@ void vmx_set_live(struct vp *vp, enum vmx_live index, uint64_t value)
     }
 }
 
-static void switch_in(struct vp *vp)
+static NOINLINE void switch_in(struct vp *vp)
 {
     struct vmx_vp *own = vmx_of(vp);
     struct vmx_cpu *cpu = cpu_this()->backend;
@@ -135,7 +140,7 @@ static void switch_in(struct vp *vp)
     own->is_loaded = true;
 }
 
-static void switch_out(struct vp *vp)
+static NOINLINE void switch_out(struct vp *vp)
 {
     struct vmx_vp *own = vmx_of(vp);
 
@@ -147,7 +152,7 @@ static void switch_out(struct vp *vp)
 }
 
 /* Gives the VP a VPID that nothing in this processor's TLB is tagged with. */
-static void vpid_renew(struct vmx_cpu *cpu, struct vmx_vp *own)
+static NOINLINE void vpid_renew(struct vmx_cpu *cpu, struct vmx_vp *own)
 {
     if (cpu->next_vpid >= vmx_features.tlb_tag_count) {
         cpu->next_vpid = 1;
@@ -163,7 +168,7 @@ static void vpid_renew(struct vmx_cpu *cpu, struct vmx_vp *own)
  * Makes stale translations unusable. A new VPID leaves what an old one tagged behind; what EPT entries said is tagged
  * with the EPT pointer too, whoever used it before.
  */
-static void tlb_prepare(struct vp *vp, struct vmx_cpu *cpu, struct vmx_vp *own)
+static ALWAYS_INLINE void tlb_prepare(struct vp *vp, struct vmx_cpu *cpu, struct vmx_vp *own)
 {
     uint64_t generation = atomic_load_explicit(&vp->space->generation, memory_order_seq_cst);
     uint64_t wanted = atomic_load_explicit(&vp->flush_wanted, memory_order_seq_cst);
@@ -252,7 +257,7 @@ static uint64_t read_field(enum vmcs_field field)
 }
 
 /* A VP state that the processor refuses: say which rule it breaks. The partition is lost, the machine is not. */
-static enum exit_action refuse_entry(struct vp *vp, uint32_t reason)
+static NOINLINE enum exit_action refuse_entry(struct vp *vp, uint32_t reason)
 {
     const char *rule = vmcs_check(read_field, &vmx_limits);
     char what[64];
@@ -294,6 +299,9 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     }
     own->is_launched = true;
     store_registers(vp, own);
+    trace(TRACE_EXIT, vp->trace_id, (reason & VMX_EXIT_REASON_MASK) | (uint64_t)cpu->backend_accesses << 32,
+          vp->regs.rip);
+    cpu->backend_accesses = 0;
     return vmx_handle_exit(vp, reason & VMX_EXIT_REASON_MASK);
 }
 
@@ -317,6 +325,7 @@ enum vp_run_status vmx_vp_run(struct vp *vp)
         if (cpu->fpu_owner != vp) {
             vp_load_fpu(vp);
         }
+        vmx_select(vmx_of(vp));
         vmx_prepare_events(vp);
         action = vmx_step(vp, cpu);
         if (!(vp->regs.rflags & X86_RFLAGS_IF)) {
