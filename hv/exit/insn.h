@@ -25,7 +25,7 @@ MUST_CHECK uint8_t insn_decode_length(struct vp *vp, enum x86_op op);
  */
 MUST_CHECK static inline uint8_t insn_length_of(struct vp *vp, enum x86_op op, uint8_t given)
 {
-    uint8_t length = given != 0 ? given : vp_recall_instruction(vp, (uint32_t)op);
+    uint8_t length = given != 0 ? given : (uint8_t)vp_recall_instruction(vp, (uint32_t)op);
 
     return length != 0 ? length : insn_decode_length(vp, op);
 }

@@ -286,23 +286,23 @@ static bool is_complete(const struct gpa_trail *trail)
     return trail->page != NULL && trail->count <= GPA_TRAIL_WORDS;
 }
 
-bool gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, uint64_t word,
-                        uint64_t mask)
+uint32_t gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, uint64_t word,
+                            uint32_t length)
 {
     struct access access = {.cpu = cpu_this()};
     bool is_there;
 
     if (!is_complete(trail) || offset + sizeof(word) > PAGE_SIZE) {
-        return false;
+        return 0;
     }
     publish(&access, space);
-    is_there =
-        is_way(trail, space) &&
-        ((((const volatile struct any_qword *)GUEST_CAST(const struct any_qword *, trail->page + offset))->value ^
-          word) &
-         mask) == 0;
+    /* The bytes behind the instruction are shifted out. */
+    is_there = is_way(trail, space) &&
+               (((const volatile struct any_qword *)GUEST_CAST(const struct any_qword *, trail->page + offset))->value ^
+                word) << (64 - 8 * length) ==
+                   0;
     access_end(&access);
-    return is_there;
+    return is_there ? length : 0;
 }
 
 bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, void *to, size_t bytes)

@@ -65,9 +65,10 @@ MUST_CHECK bool gpa_trail_read_word(struct gpa_trail *trail, struct partition *p
 MUST_CHECK bool gpa_trail_read_end(struct gpa_trail *trail, struct partition *partition, gpa_t address, void *to,
                                    size_t bytes);
 
-/* Goes the trail again: true if the qword at `offset` of its page reads as `word` where `mask` is set. */
-MUST_CHECK bool gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset,
-                                   uint64_t word, uint64_t mask);
+/* Goes the trail again: `length` if the so many bytes, 1 to 8, at `offset` of its page read as the lowest of `word`,
+ * whose others are zero; else 0. */
+MUST_CHECK uint32_t gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset,
+                                       uint64_t word, uint32_t length);
 
 /* Goes the trail again and reads from its page. False: it is not complete, or no longer the way (then nothing was read,
  * or part). */
@@ -103,7 +104,7 @@ size_t vp_fetch_instruction(struct vp *vp, uint8_t *bytes, size_t size);
  * for what it expects) and the same bytes at the same address in 64-bit mode, and a fetch would bring these bytes now;
  * else 0. Own VP or claimed.
  */
-uint8_t vp_recall_instruction(struct vp *vp, uint32_t op);
+uint32_t vp_recall_instruction(struct vp *vp, uint32_t op);
 void vp_note_instruction(struct vp *vp, uint32_t op, const uint8_t *bytes, uint8_t length);
 
 #endif

@@ -237,7 +237,7 @@ static struct vp_code_note *code_note(struct vp *vp)
     return &vp->code_notes[(vp->regs.rip ^ vp->regs.rip >> 4) % VP_CODE_NOTES];
 }
 
-uint8_t vp_recall_instruction(struct vp *vp, uint32_t op)
+uint32_t vp_recall_instruction(struct vp *vp, uint32_t op)
 {
     const struct vp_code_note *note = code_note(vp);
     const struct gpa_trail *trail;
@@ -246,10 +246,7 @@ uint8_t vp_recall_instruction(struct vp *vp, uint32_t op)
         return 0;
     }
     trail = code_trail(vp);
-    return trail != NULL && gpa_trail_leads_to(trail, vp->space, vp->regs.rip & PAGE_MASK, note->code,
-                                               UINT64_MAX >> (64 - 8 * note->length))
-               ? (uint8_t)note->length
-               : 0;
+    return trail == NULL ? 0 : gpa_trail_leads_to(trail, vp->space, vp->regs.rip & PAGE_MASK, note->code, note->length);
 }
 
 void vp_note_instruction(struct vp *vp, uint32_t op, const uint8_t *bytes, uint8_t length)
