@@ -8,6 +8,7 @@
 
 #include "hv/abi/hv_cpuid.h"
 #include "hv/abi/hv_features.h"
+#include "hv/cpu/cpu.h"
 #include "hv/lib/range.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
@@ -560,17 +561,20 @@ static void compute(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out
     }
 }
 
-/* Leaves with contents from XCR0 or an MSR, which are not worth a key of their own. */
-static bool is_kept(uint32_t leaf)
+/*
+ * Not kept: leaves with contents from XCR0 or an MSR, which are not worth a key of their own; and what another
+ * processor than its own says of a root VP, whose ids are the processor's.
+ */
+static bool is_kept(const struct vp *vp, uint32_t leaf)
 {
-    return leaf != CPUID_LEAF_XSAVE && leaf != CPUID_LEAF_AMD_POWER;
+    return leaf != CPUID_LEAF_XSAVE && leaf != CPUID_LEAF_AMD_POWER && (!vp->is_root || cpu_this()->current_vp == vp);
 }
 
 /* Whatever cpuid_query() does not find. */
 static NOINLINE void query_anew(struct vp *vp, struct cpuid_answer *answer, uint32_t leaf, uint32_t subleaf,
                                 uint32_t out[CPUID_REGISTER_COUNT])
 {
-    answer->kept_for = is_kept(leaf) ? READ_ONCE(vp->partition->vp_count) + 1 : 0;
+    answer->kept_for = is_kept(vp, leaf) ? READ_ONCE(vp->partition->vp_count) + 1 : 0;
     answer->leaf = leaf;
     answer->subleaf = subleaf;
     compute(vp, leaf, subleaf, answer->values);

@@ -364,6 +364,29 @@ static void test_kept_answers(void **state)
     assert_int_equal(ask(vps[0], 0xd, 0).ebx, 832);
 }
 
+static struct cpuid_result zeros(uint32_t leaf, uint32_t subleaf)
+{
+    (void)leaf, (void)subleaf;
+    return (struct cpuid_result){0, 0, 0, 0};
+}
+
+/* The root's ids are those of the processor that a VP runs on, and no other's answer may stay. */
+static void test_answers_of_the_root(void **state)
+{
+    struct vp *root = sim_root_vp(0);
+
+    (void)state;
+    cpu_this()->current_vp = NULL;
+    assert_int_equal(ask(root, 1, 0).ebx, everything(1, 0).ebx);
+    cpuid_set_machine(zeros);
+    assert_int_equal(ask(root, 1, 0).ebx, 0);
+    cpu_this()->current_vp = root;
+    assert_int_equal(ask(root, 1, 0).ebx, 0);
+    cpuid_set_machine(everything);
+    assert_int_equal(ask(root, 1, 0).ebx, 0); /* kept by now */
+    cpu_this()->current_vp = NULL;
+}
+
 static void test_registered_results(void **state)
 {
     struct hv_input_register_intercept_result_cpuid input = {
@@ -427,6 +450,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hypervisor_leaves, start, stop),
         cmocka_unit_test_setup_teardown(test_synthetic_features, start, stop),
         cmocka_unit_test_setup_teardown(test_kept_answers, start, stop),
+        cmocka_unit_test_setup_teardown(test_answers_of_the_root, start, stop),
         cmocka_unit_test_setup_teardown(test_registered_results, start, stop),
     };
 
