@@ -120,6 +120,12 @@ MUST_CHECK hv_status_t host_get_vp_registers(struct host_vm *host, uint32_t vp_i
 MUST_CHECK hv_status_t host_set_vp_registers(struct host_vm *host, uint32_t vp_index, const uint32_t *names,
                                              const union hv_register_value *values, uint32_t count);
 
+/*
+ * While all VPs are blocked, one more than the wake-ups that they ever had; else 0.
+ * None of them has run between two calls with the same answer but 0.
+ */
+uint64_t host_blocked_signals(struct host_vm *host);
+
 /* Makes a running or blocked VP come back to its dispatch loop soon. */
 void host_vp_kick(struct host_vm *host, uint32_t vp_index);
 
@@ -216,7 +222,7 @@ enum host_vm_end {
     HOST_VM_UNHANDLED_INTERCEPT, /* an intercept that the worker does not know, status is its message type */
     HOST_VM_EMULATION_FAILED,    /* an instruction that the worker cannot execute for the guest */
     HOST_VM_HOST_FAILED,         /* a call of the worker to the hypervisor failed, status is its result */
-    HOST_VM_HALTED,              /* worker_is_halted() said so */
+    HOST_VM_HALTED,              /* all VPs are halted with interrupts disabled, and no device has an NMI for them */
 };
 
 /*
@@ -318,15 +324,6 @@ void worker_stream_writable(struct vm *vm, enum host_stream stream);
 
 /* Presses the ACPI power button: a guest that listens shuts down in an orderly way. */
 void worker_press_power_button(struct vm *vm);
-
-/*
- * No device can wake a VP: each is halted with interrupts disabled or waits for a
- * start-up IPI, and the IO-APIC has no NMI or INIT for it. To be called while all
- * VPs are blocked. When none of them ran during the call, and no signal for one
- * is under way, the VM does nothing any more; the environment then ends it as
- * HOST_VM_HALTED. False also when a VP's registers cannot be read: it runs.
- */
-MUST_CHECK bool worker_is_halted(struct vm *vm);
 
 /* The VM has ended, and host_vm_ended() was called. Needs no lock. */
 bool worker_has_ended(const struct vm *vm);

@@ -219,6 +219,11 @@ hv_status_t host_set_vp_registers(struct host_vm *host, uint32_t vp_index, const
     return HV_STATUS_SUCCESS;
 }
 
+uint64_t host_blocked_signals(struct host_vm *host)
+{
+    return host->blocked_signals;
+}
+
 void host_vp_kick(struct host_vm *host, uint32_t vp_index)
 {
     assert_in_range(vp_index, 0, FAKE_VPS_MAX - 1);

@@ -62,6 +62,7 @@ struct host_vm {
     hv_status_t get_status;
     uint32_t refused_name; /* setting this register fails, when not 0 */
     hv_status_t assert_status;
+    uint64_t blocked_signals;
     struct fake_interrupt interrupts[FAKE_INTERRUPTS_MAX];
     uint32_t interrupt_count;
     struct fake_stream streams[HOST_STREAM_COUNT];

@@ -13,7 +13,7 @@
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_register.h"
 #include "hv/lib/x86/x86_regs.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "tests/unit/fake_host.h"
 
@@ -839,27 +839,64 @@ static void set_flags(uint32_t vp_index, uint64_t rflags)
     assert_int_equal(host_set_vp_registers(host, vp_index, &name, &value, 1), HV_STATUS_SUCCESS);
 }
 
-/* Nothing wakes VPs with interrupts disabled, as they are at reset, but an NMI or INIT that a device may send. */
+/* Two looks of a second each; whether the VM has ended then. */
+static bool ends_in_two_looks(void)
+{
+    fake_host_advance(host, 20000000);
+    return worker_has_ended(vm);
+}
+
+static void set_all_flags(uint64_t rflags)
+{
+    set_flags(0, rflags);
+    set_flags(1, rflags);
+}
+
+/* Nothing wakes VPs with interrupts disabled, as they are at reset, but another VP or a device's NMI or INIT. */
 static void test_halted(void **state)
 {
     (void)state;
+    set_all_flags(X86_RFLAGS_FIXED);
+    assert_false(ends_in_two_looks()); /* they run */
+    host->blocked_signals = 5;
+    fake_host_advance(host, 10000000);
+    host->blocked_signals = 6; /* one was woken, and is blocked again */
+    fake_host_advance(host, 10000000);
+    assert_false(worker_has_ended(vm));
+    host->blocked_signals = 0;
+    fake_host_advance(host, 10000000);
+    host->blocked_signals = 7;
+    fake_host_advance(host, 10000000);
+    assert_false(worker_has_ended(vm));
+    fake_host_advance(host, 10000000);
+    assert_true(worker_has_ended(vm));
+    assert_int_equal(host->ended_count, 1);
+    assert_int_equal(host->end_reason, HOST_VM_HALTED);
+    assert_int_equal(host->vps[1].kicks, 1);
+}
+
+static void test_not_halted(void **state)
+{
+    (void)state;
+    host->blocked_signals = 5;
     set_flags(0, X86_RFLAGS_FIXED);
-    set_flags(1, X86_RFLAGS_FIXED);
-    assert_true(worker_is_halted(vm));
     set_flags(1, X86_RFLAGS_FIXED | X86_RFLAGS_IF);
-    assert_false(worker_is_halted(vm));
+    assert_false(ends_in_two_looks());
     set_flags(1, X86_RFLAGS_FIXED);
     host->get_status = HV_STATUS_INVALID_VP_STATE;
-    assert_false(worker_is_halted(vm));
+    assert_false(ends_in_two_looks());
     host->get_status = HV_STATUS_SUCCESS;
-    for (uint8_t mode = 0; mode < 8; mode++) {
+    for (uint8_t mode = 4; mode <= 5; mode++) {
+        host->blocked_signals = 0;
+        assert_false(ends_in_two_looks());
         program_ioapic(0x31, mode, false);
-        set_flags(0, X86_RFLAGS_FIXED);
-        assert_int_equal(worker_is_halted(vm), mode != 4 && mode != 5);
-        program_ioapic(0x31, mode, true);
-        set_flags(0, X86_RFLAGS_FIXED);
-        assert_true(worker_is_halted(vm));
+        set_all_flags(X86_RFLAGS_FIXED);
+        host->blocked_signals = 5;
+        assert_false(ends_in_two_looks());
     }
+    program_ioapic(0x31, 4, true);
+    set_all_flags(X86_RFLAGS_FIXED);
+    assert_true(ends_in_two_looks());
 }
 
 static void test_debug_exit(void **state)
@@ -1091,6 +1128,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_triple_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(test_halt_and_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_halted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_halted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_debug_exit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_off_and_reset_ports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reset_port, setup, teardown),

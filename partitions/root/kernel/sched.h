@@ -53,7 +53,7 @@ void sched_add(struct child_vp *vp);
 /* Ends all VPs of a child that do not run; true when none of them runs any more. */
 bool sched_stop_vm(struct child_vp *vps, uint32_t count);
 
-/* One more than the signals that these VPs ever received if all of them are blocked, else 0. */
+/* host_blocked_signals() of these VPs. */
 uint64_t sched_blocked_signals(const struct child_vp *vps, uint32_t count);
 
 /* Clears the pointer by which vm_find_vp() finds a child. */

@@ -27,7 +27,6 @@
      HV_SYNTH_FEATURE_TLB_FLUSH_HYPERCALLS | HV_SYNTH_FEATURE_SYNTHETIC_CLUSTER_IPI)
 #define MAP_LIST_MAX 509u
 #define UNMAP_MAX    512u
-#define LOOK_100NS   (1000 * CLOCK_100NS_PER_MS)
 #define TEXT_BYTES   (BOOT_TEXT_BYTES + 64u)
 
 static struct host_vm *vms[VM_MAX]; /* set before the VPs are queued, cleared after they have stopped */
@@ -293,26 +292,6 @@ static const struct boot_module *find_kernel(uint32_t index, const struct option
     return own != NULL ? own : boot_module("kernel");
 }
 
-/* Ends children that nothing wakes any more: found halted twice, and no VP was signalled in between. */
-static void look_for_halted(struct host_timer *timer)
-{
-    for (uint32_t i = 0; i < VM_MAX; i++) {
-        struct host_vm *vm = vms[i];
-        uint64_t signals = vm == NULL ? 0 : sched_blocked_signals(vm->vps, vm->vp_count);
-
-        if (signals == 0) {
-            continue;
-        }
-        if (signals == vm->halted_signals) {
-            host_vm_ended(vm, HOST_VM_HALTED, 0);
-        }
-        vm->halted_signals = worker_is_halted(vm->worker) ? signals : 0;
-    }
-    host_timer_arm(timer, clock_now() + LOOK_100NS);
-}
-
-static struct host_timer halted_look = {.expired = look_for_halted};
-
 static void retry_messages(struct host_timer *timer)
 {
     worker_messages_wanted(timer->host->worker);
@@ -354,7 +333,6 @@ bool vm_start(uint32_t index, const struct options *options)
     for (uint32_t i = 0; i < vm->vp_count; i++) {
         sched_add(&vm->vps[i]);
     }
-    host_timer_arm(&halted_look, clock_now() + LOOK_100NS);
     return true;
 }
 
@@ -471,6 +449,11 @@ void *host_guest_memory(struct host_vm *host, uint64_t gpa, uint64_t length_byte
         return (void *)(ram->address + (gpa - ram->gpa));
     }
     return NULL;
+}
+
+uint64_t host_blocked_signals(struct host_vm *host)
+{
+    return sched_blocked_signals(host->vps, host->vp_count);
 }
 
 void host_vp_kick(struct host_vm *host, uint32_t vp_index)

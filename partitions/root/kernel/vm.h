@@ -44,8 +44,7 @@ struct host_vm {
     uint32_t event_connections[VM_EVENTS_MAX]; /* [lock] by event flag: the connection that has it; 0: none */
     uint32_t ram_count;
     struct vm_ram ram[WORKER_RAM_RANGES_MAX];
-    uint64_t halted_signals; /* sched_blocked_signals() when it was last found halted; 0: it was not */
-    uint32_t has_ended;      /* atomic; what follows was written before */
+    uint32_t has_ended; /* atomic; what follows was written before */
     enum host_vm_end end_reason;
     uint32_t end_status;
     char error[256]; /* of worker_create() */

@@ -19,7 +19,8 @@
 #include "partitions/root/worker/loader/loader.h"
 #include "partitions/root/worker/start.h"
 
-#define LOG_LINE_BYTES 160u
+#define LOG_LINE_BYTES    160u
+#define HALTED_LOOK_100NS UINT64_C(10000000)
 
 _Static_assert(_Alignof(struct vm) <= WORKER_STORAGE_ALIGNMENT && VMBUS_STORAGE_ALIGNMENT <= WORKER_STORAGE_ALIGNMENT,
                "alignment of the worker's storage");
@@ -221,6 +222,44 @@ static bool prepare_guest(struct vm *vm, const struct worker_config *config, uin
     return true;
 }
 
+/* A VP that waits for a start-up IPI has the flags of its reset. */
+static bool has_interrupts_disabled(struct vm *vm, uint32_t vp_index)
+{
+    static const uint32_t name = HvX64RegisterRflags;
+    union hv_register_value value;
+
+    return host_get_vp_registers(vm->host, vp_index, &name, &value, 1) == HV_STATUS_SUCCESS &&
+           (value.reg64 & X86_RFLAGS_IF) == 0;
+}
+
+/* Nothing can wake a VP: all are blocked with interrupts disabled, and no device has an NMI or INIT for them. */
+static bool is_halted(struct vm *vm)
+{
+    bool is_halted = !ioapic_can_always_interrupt(&vm->ioapic);
+
+    for (uint32_t i = 0; i < vm->vp_count && is_halted; i++) {
+        is_halted = has_interrupts_disabled(vm, i);
+    }
+    return is_halted;
+}
+
+/* Ends a VM that was found halted twice, without a VP that ran in between: what was under way to one has come. */
+static void look_for_halted(struct host_timer *timer)
+{
+    struct vm *vm = CONTAINER_OF(timer, struct vm, halted_look);
+    uint64_t signals;
+
+    host_vm_lock(vm->host);
+    signals = host_blocked_signals(vm->host);
+    if (signals != 0 && signals == vm->halted_signals) {
+        vm_end(vm, HOST_VM_HALTED, 0);
+    } else {
+        vm->halted_signals = signals != 0 && is_halted(vm) ? signals : 0;
+        host_timer_arm(timer, host_monotonic_100ns() + HALTED_LOOK_100NS);
+    }
+    host_vm_unlock(vm->host);
+}
+
 struct vm *worker_create(void *storage, struct host_vm *host, const struct worker_config *config, char *error,
                          size_t error_bytes)
 {
@@ -241,6 +280,7 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
     vm->vp_count = config->vp_count;
     vm->log_interval_start_100ns = host_monotonic_100ns();
     init_devices(vm);
+    host_timer_init(&vm->halted_look, host, look_for_halted);
     if (config->has_vmbus && !bus_create(&vm->bus, (uint8_t *)storage + bus_offset(), host, config->vp_count)) {
         fmt_snprintf(error, error_bytes, "cannot make its VMBus");
         worker_destroy(vm);
@@ -250,11 +290,13 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
         worker_destroy(vm);
         return NULL;
     }
+    host_timer_arm(&vm->halted_look, host_monotonic_100ns() + HALTED_LOOK_100NS);
     return vm;
 }
 
 void worker_destroy(struct vm *vm)
 {
+    host_timer_cancel(&vm->halted_look);
     rtc_stop(&vm->rtc);
     acpi_pm_stop(&vm->acpi_pm);
     bus_destroy(&vm->bus, vm->host);
@@ -288,29 +330,6 @@ void worker_press_power_button(struct vm *vm)
     host_vm_lock(vm->host);
     acpi_pm_press_power_button(&vm->acpi_pm);
     host_vm_unlock(vm->host);
-}
-
-/* A VP that waits for a start-up IPI has the flags of its reset. */
-static bool has_interrupts_disabled(struct vm *vm, uint32_t vp_index)
-{
-    static const uint32_t name = HvX64RegisterRflags;
-    union hv_register_value value;
-
-    return host_get_vp_registers(vm->host, vp_index, &name, &value, 1) == HV_STATUS_SUCCESS &&
-           (value.reg64 & X86_RFLAGS_IF) == 0;
-}
-
-bool worker_is_halted(struct vm *vm)
-{
-    bool is_halted;
-
-    host_vm_lock(vm->host);
-    is_halted = !ioapic_can_always_interrupt(&vm->ioapic);
-    for (uint32_t i = 0; i < vm->vp_count && is_halted; i++) {
-        is_halted = has_interrupts_disabled(vm, i);
-    }
-    host_vm_unlock(vm->host);
-    return is_halted;
 }
 
 void worker_get_counters(struct vm *vm, struct worker_counters *counters)

@@ -34,6 +34,8 @@ struct vm {
     struct uart16550 uarts[HOST_STREAM_COUNT];
     struct rtc rtc;
     struct acpi_pm acpi_pm;
+    struct host_timer halted_look;
+    uint64_t halted_signals; /* host_blocked_signals() when the VM was last found halted; 0: it was not */
     struct bus bus;
     struct worker_counters counters;
 };
