@@ -540,6 +540,107 @@ static void test_unknown_commands(void **state)
     }
 }
 
+/* PERSISTENT RESERVE OUT with its two keys; returns the status. */
+static uint8_t reserve_out(uint8_t action, uint8_t type, uint64_t key, uint64_t new_key)
+{
+    uint8_t cdb[16] = {0x5F, action, type, [8] = 24};
+    struct stor_answer answer;
+
+    memset(stor.data, 0, 24);
+    put_be64(stor.data, key);
+    put_be64(stor.data + 8, new_key);
+    answer = stor_scsi(&stor, 0, cdb, 24);
+    if (answer.scsi_status == 0) {
+        stor_assert_good(&answer, 24);
+    } else if (answer.scsi_status == 0x18) {
+        assert_int_equal(answer.srb_status, 0x04);
+        assert_int_equal(answer.sense_bytes, 0);
+        assert_int_equal(answer.transfer_bytes, 0);
+    } else {
+        assert_int_equal(answer.srb_status, 0x84);
+    }
+    return answer.scsi_status;
+}
+
+static void expect_keys(uint32_t generation, uint64_t key)
+{
+    static const uint8_t read_keys[16] = {0x5E, 0, [8] = 64};
+
+    expect_good(read_keys, 64, key != 0 ? 16 : 8);
+    assert_int_equal(get_be32(stor.data), generation);
+    assert_int_equal(get_be32(stor.data + 4), key != 0 ? 8 : 0);
+    assert_true(key == 0 || get_be64(stor.data + 8) == key);
+}
+
+static void expect_reservation(uint64_t key, uint8_t type)
+{
+    static const uint8_t read_reservation[16] = {0x5E, 1, [8] = 64};
+
+    expect_good(read_reservation, 64, type != 0 ? 24 : 8);
+    assert_int_equal(get_be32(stor.data + 4), type != 0 ? 16 : 0);
+    assert_true(type == 0 || (get_be64(stor.data + 8) == key && stor.data[21] == type));
+}
+
+static void test_persistent_reservations(void **state)
+{
+    enum { REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT, REGISTER_AND_IGNORE };
+    enum { GOOD = 0, CHECK = 2, CONFLICT = 0x18 };
+    static const uint8_t reserve_6[16] = {0x16};
+
+    (void)state;
+    expect_keys(0, 0);
+    assert_int_equal(reserve_out(RESERVE, 1, 0, 0), CONFLICT);
+    assert_int_equal(reserve_out(REGISTER, 0, 5, 7), CONFLICT);
+    assert_int_equal(reserve_out(REGISTER, 0, 0, 7), GOOD);
+    expect_keys(1, 7);
+    assert_int_equal(reserve_out(REGISTER, 0, 0, 8), CONFLICT);
+    assert_int_equal(stor_scsi(&stor, 0, reserve_6, 0).scsi_status, CONFLICT);
+    assert_int_equal(reserve_out(RESERVE, 1, 8, 0), CONFLICT);
+    for (uint8_t type = 0; type < 16; type++) {
+        bool is_known = type == 1 || type == 3 || (type >= 5 && type <= 8);
+
+        assert_int_equal(reserve_out(RESERVE, type, 7, 0), is_known ? GOOD : CHECK);
+        expect_reservation(7, is_known ? type : 0);
+        assert_int_equal(reserve_out(RELEASE, type, 7, 0), GOOD);
+    }
+    assert_int_equal(reserve_out(RESERVE, 0x11, 7, 0), CHECK);
+    assert_int_equal(reserve_out(RESERVE, 1, 7, 0), GOOD);
+    assert_int_equal(reserve_out(RESERVE, 1, 7, 0), GOOD);
+    assert_int_equal(reserve_out(RESERVE, 3, 7, 0), CONFLICT);
+    assert_int_equal(reserve_out(RELEASE, 3, 7, 0), CHECK);
+    assert_int_equal(reserve_out(PREEMPT, 3, 7, 9), CONFLICT);
+    assert_int_equal(reserve_out(PREEMPT, 3, 7, 7), GOOD);
+    expect_reservation(7, 3);
+    assert_int_equal(reserve_out(REGISTER_AND_IGNORE, 0, 99, 10), GOOD);
+    expect_reservation(10, 3);
+    expect_keys(3, 10);
+    assert_int_equal(reserve_out(REGISTER, 0, 10, 0), GOOD);
+    expect_keys(4, 0);
+    expect_reservation(0, 0);
+    assert_int_equal(reserve_out(REGISTER, 0, 0, 11), GOOD);
+    assert_int_equal(reserve_out(PREEMPT_AND_ABORT, 1, 11, 11), CHECK);
+    assert_int_equal(reserve_out(CLEAR, 0, 11, 0), GOOD);
+    expect_keys(6, 0);
+}
+
+static void test_persistent_reservation_fields(void **state)
+{
+    static const uint8_t capabilities[16] = {0x5E, 2, [8] = 64};
+    static const uint8_t full_status[16] = {0x5E, 3, [8] = 64};
+    static const uint8_t shorter[16] = {0x5F, 0, [8] = 23};
+    static const uint8_t out[16] = {0x5F, 0, [8] = 24};
+
+    (void)state;
+    expect_good(capabilities, 64, 8);
+    assert_int_equal(get_be64(stor.data), UINT64_C(0x00080080EA010000));
+    expect_sense(full_status, 64, INVALID_CDB);
+    memset(stor.data, 0, 24);
+    expect_sense(shorter, 24, 0x5, 0x1A00);
+    expect_sense(out, 23, 0x5, 0x1A00);
+    stor.data[20] = 1;
+    expect_sense(out, 24, 0x5, 0x2600);
+}
+
 static void test_failures(void **state)
 {
     static const uint8_t read[16] = {0x28, [8] = 1};
@@ -580,6 +681,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_commands, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_persistent_reservations, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_persistent_reservation_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
     };
 

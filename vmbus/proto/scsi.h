@@ -28,6 +28,8 @@
 #define SCSI_GET_CONFIGURATION            0x46u
 #define SCSI_GET_EVENT_STATUS             0x4Au
 #define SCSI_MODE_SENSE_10                0x5Au
+#define SCSI_PERSISTENT_RESERVE_IN        0x5Eu
+#define SCSI_PERSISTENT_RESERVE_OUT       0x5Fu
 #define SCSI_READ_16                      0x88u
 #define SCSI_WRITE_16                     0x8Au
 #define SCSI_VERIFY_16                    0x8Fu
@@ -42,8 +44,9 @@
 #define SCSI_ACTION_READ_CAPACITY_16 0x10u
 
 /* Statuses of commands. */
-#define SCSI_STATUS_GOOD            0x00u
-#define SCSI_STATUS_CHECK_CONDITION 0x02u
+#define SCSI_STATUS_GOOD                 0x00u
+#define SCSI_STATUS_CHECK_CONDITION      0x02u
+#define SCSI_STATUS_RESERVATION_CONFLICT 0x18u
 
 /* Sense keys. */
 #define SCSI_KEY_NO_SENSE        0x0u
@@ -67,6 +70,7 @@
 #define SCSI_ASC_INVALID_FIELD_IN_CDB         0x2400u
 #define SCSI_ASC_UNIT_NOT_SUPPORTED           0x2500u
 #define SCSI_ASC_INVALID_FIELD_IN_PARAMETERS  0x2600u
+#define SCSI_ASC_INVALID_RELEASE              0x2604u /* of persistent reservation */
 #define SCSI_ASC_WRITE_PROTECTED              0x2700u
 #define SCSI_ASC_SPACE_ALLOCATION_FAILED      0x2707u
 #define SCSI_ASC_MEDIUM_MAY_HAVE_CHANGED      0x2800u

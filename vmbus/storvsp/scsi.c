@@ -31,12 +31,6 @@ static enum scsi_step test_unit_ready(struct scsi_command *command)
     return scsi_finish(command);
 }
 
-/* One initiator has the unit for itself. */
-static enum scsi_step reserve_or_release(struct scsi_command *command)
-{
-    return scsi_finish(command);
-}
-
 /* SPC-4, REQUEST SENSE command: the sense data is the answer. */
 static enum scsi_step request_sense(struct scsi_command *command)
 {
@@ -65,8 +59,8 @@ static const struct row rows[256] = {
     [SCSI_READ_6] = {scsi_read, ON_DISK | NEEDS_MEDIUM},
     [SCSI_WRITE_6] = {scsi_write, ON_DISK | NEEDS_MEDIUM},
     [SCSI_INQUIRY] = {scsi_inquiry, ON_DISK | ON_DVD | NEEDS_NO_UNIT | LEAVES_ATTENTION},
-    [SCSI_RESERVE_6] = {reserve_or_release, ON_DISK | ON_DVD},
-    [SCSI_RELEASE_6] = {reserve_or_release, ON_DISK | ON_DVD},
+    [SCSI_RESERVE_6] = {scsi_reserve_or_release, ON_DISK | ON_DVD},
+    [SCSI_RELEASE_6] = {scsi_reserve_or_release, ON_DISK | ON_DVD},
     [SCSI_MODE_SENSE_6] = {scsi_mode_sense, ON_DISK | ON_DVD},
     [SCSI_START_STOP_UNIT] = {scsi_start_stop, ON_DISK | ON_DVD},
     [SCSI_PREVENT_ALLOW_MEDIUM_REMOVAL] = {scsi_prevent_allow, ON_DVD},
@@ -81,6 +75,8 @@ static const struct row rows[256] = {
     [SCSI_GET_CONFIGURATION] = {scsi_get_configuration, ON_DVD | LEAVES_ATTENTION},
     [SCSI_GET_EVENT_STATUS] = {scsi_get_event_status, ON_DVD | LEAVES_ATTENTION},
     [SCSI_MODE_SENSE_10] = {scsi_mode_sense, ON_DISK | ON_DVD},
+    [SCSI_PERSISTENT_RESERVE_IN] = {scsi_persistent_reserve_in, ON_DISK},
+    [SCSI_PERSISTENT_RESERVE_OUT] = {scsi_persistent_reserve_out, ON_DISK},
     [SCSI_READ_16] = {scsi_read, ON_DISK | NEEDS_MEDIUM},
     [SCSI_WRITE_16] = {scsi_write, ON_DISK | NEEDS_MEDIUM},
     [SCSI_VERIFY_16] = {scsi_verify, ON_DISK | NEEDS_MEDIUM},

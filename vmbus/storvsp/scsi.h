@@ -33,6 +33,14 @@ enum scsi_kind {
     SCSI_DVD,
 };
 
+/* Persistent reservations of a unit. */
+struct scsi_reservation {
+    bool is_registered;
+    uint8_t type;        /* of the reservation; 0, there is none */
+    uint32_t generation; /* counts changes of registrations */
+    uint64_t key;        /* 0 when not registered */
+};
+
 /* A logical unit. */
 struct scsi_unit {
     enum scsi_kind kind;
@@ -44,6 +52,7 @@ struct scsi_unit {
     bool is_leaving;        /* is absent for the guest; its last commands are under way */
     bool is_tray_open;      /* the guest has ejected the disc: there is none for it */
     bool is_removal_prevented;
+    struct scsi_reservation reservation;
     uint8_t media_event; /* of GET EVENT STATUS NOTIFICATION, SCSI_MEDIA_EVENT_... */
 };
 

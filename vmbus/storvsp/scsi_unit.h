@@ -58,6 +58,11 @@ enum scsi_step scsi_flush(struct scsi_command *command);
 enum scsi_step scsi_unmap(struct scsi_command *command);
 enum scsi_step scsi_write_same(struct scsi_command *command);
 
+/* scsi_reserve.c */
+enum scsi_step scsi_reserve_or_release(struct scsi_command *command);
+enum scsi_step scsi_persistent_reserve_in(struct scsi_command *command);
+enum scsi_step scsi_persistent_reserve_out(struct scsi_command *command);
+
 /* scsi_dvd.c */
 enum scsi_step scsi_start_stop(struct scsi_command *command);
 enum scsi_step scsi_prevent_allow(struct scsi_command *command);

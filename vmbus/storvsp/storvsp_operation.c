@@ -86,7 +86,8 @@ void storvsp_fill_srb(struct storvsp_request *request)
 {
     const struct scsi_command *command = &request->command;
     struct storvsp_srb *srb = &request->packet.srb;
-    uint8_t sense_bytes = (uint8_t)min_u32(srb->sense_bytes, SCSI_SENSE_BYTES);
+    bool has_sense = command->status == SCSI_STATUS_CHECK_CONDITION;
+    uint8_t sense_bytes = has_sense ? (uint8_t)min_u32(srb->sense_bytes, SCSI_SENSE_BYTES) : 0;
 
     storvsp_fill_status(request, STORVSP_STATUS_SUCCESS);
     memset(srb->cdb_or_sense, 0, sizeof(srb->cdb_or_sense));
