@@ -456,20 +456,23 @@ static void operate(struct fuzz_input *input)
 /* Requests are where they are counted. */
 static void check(void)
 {
-    uint32_t in_use = 0, pending = 0, of_units = 0;
+    uint32_t in_use = 0, pending = 0, of_units = 0, overdue = 0;
 
     FUZZ_CHECK(!guest.host->is_locked);
     for (uint32_t i = 0; i < STORVSP_CHANNELS_MAX; i++) {
         in_use += controller.channels[i].request_count;
     }
-    FUZZ_CHECK(in_use + list_count(&controller.free_requests) == STORVSP_REQUESTS_MAX);
+    FUZZ_CHECK(in_use + controller.free_count == STORVSP_REQUESTS_MAX);
+    FUZZ_CHECK(list_count(&controller.free_requests) == controller.free_count);
     for (uint32_t i = 0; i < DISKS; i++) {
         const struct scsi_unit *unit = &controller.target.units[i];
 
         pending += disks[i].pending_count;
         of_units += unit->pending_count;
+        overdue += unit->overdue_count;
         FUZZ_CHECK(unit->overdue_count <= unit->pending_count);
     }
+    FUZZ_CHECK(overdue == controller.target.overdue_count);
     FUZZ_CHECK(controller.active_count == pending && of_units == pending);
 }
 

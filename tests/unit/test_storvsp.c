@@ -414,9 +414,9 @@ static void test_reset(void **state)
     other[7] = 64;
     assert_int_equal(stor_call(&stor.channel, RESET_LUN, other, NULL), INVALID_PARAMETER);
     stor_send(&stor.channel, 9, RESET_LUN, body);
-    for (uint32_t i = 1; i <= 2; i++) {
+    for (uint64_t ids = 3; ids != 0; ids -= answer.id) {
         assert_true(stor_take(&stor.channel, &answer));
-        assert_int_equal(answer.id, i);
+        assert_in_range(answer.id, 1, ids < 2 ? ids : 2);
         assert_int_equal(answer.srb_status, 0x0E);
         assert_int_equal(answer.scsi_status, 0);
     }

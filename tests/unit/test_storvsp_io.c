@@ -14,6 +14,7 @@
 #define SECOND     UINT64_C(10000000)
 #define RING_PAGES 16u
 #define WIN10      0x0602u
+#define USUAL      (STORVSP_REQUESTS_MAX - STORVSP_REQUESTS_SPARE) /* requests */
 
 static const uint8_t ready[16] = {0x00};
 static const uint8_t read_block[16] = {0x28, [8] = 1};
@@ -59,11 +60,11 @@ static void test_more_than_fit(void **state)
     for (uint32_t i = 0; i < 200; i++) {
         assert_true(stor_post(&stor, &stor.channel, 1 + i, 0, read_block, 512));
     }
-    assert_int_equal(stor.disk.pending_count, STORVSP_REQUESTS_MAX);
+    assert_int_equal(stor.disk.pending_count, USUAL);
     while (stor.disk.pending_count != 0) {
         stor_complete(&stor, &stor.disk, BLOCK_OK);
         guest_let_call_back(&stor.guest);
-        assert_true(stor.disk.pending_count <= STORVSP_REQUESTS_MAX);
+        assert_true(stor.disk.pending_count <= USUAL);
         while (stor_take(&stor.channel, &answer)) {
             stor_assert_good(&answer, 512);
             assert_in_range(answer.id, 1, 200);
@@ -195,7 +196,7 @@ static void test_turns(void **state)
         }
     }
     /* The first took them all; from then on each gets its turn. */
-    for (uint32_t i = 0; i < STORVSP_REQUESTS_MAX + 4 * STOR_CHANNELS; i++) {
+    for (uint32_t i = 0; i < USUAL + 4 * STOR_CHANNELS; i++) {
         stor_complete(&stor, &stor.disk, BLOCK_OK);
     }
     for (uint32_t i = 0; i < STOR_CHANNELS; i++) {
@@ -203,7 +204,7 @@ static void test_turns(void **state)
             answers[i]++;
         }
     }
-    assert_true(answers[0] >= STORVSP_REQUESTS_MAX);
+    assert_true(answers[0] >= USUAL);
     for (uint32_t i = 1; i < STOR_CHANNELS; i++) {
         assert_true(answers[i] >= 3);
     }
@@ -350,6 +351,48 @@ static void test_stall(void **state)
     fake_disk_destroy(&second);
 }
 
+/* A disk that stalls with as many commands as the controller takes leaves the others something. */
+static void test_stall_with_all_requests(void **state)
+{
+    struct fake_disk second;
+    struct stor_answer answer;
+    uint32_t refused = 0, answers = 0;
+
+    (void)state;
+    fake_disk_create(&second, 8192, 512);
+    host_vm_lock(stor.guest.host);
+    assert_true(storvsp_attach(&stor.controller, 1, SCSI_DISK, &(struct guid){.data1 = 1}, &second.disk));
+    host_vm_unlock(stor.guest.host);
+    stor_expect_enumeration(&stor.channel);
+    stor.disk.is_holding = true;
+    stor.disk.is_stuck = true;
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_true(stor_post(&stor, &stor.channel, 1 + i, 0, read_block, 512));
+    }
+    assert_true(stor_post(&stor, &stor.channel, 101, 1, read_block, 512));
+    assert_false(stor_take(&stor.channel, &answer));
+    fake_host_advance(stor.guest.host, 61 * SECOND);
+    for (answer.id = 0; answer.id != 101;) {
+        assert_true(stor_take(&stor.channel, &answer));
+        refused += answer.scsi_status == 2;
+    }
+    stor_assert_good(&answer, 512);
+    assert_int_equal(refused, 100 - USUAL);
+    for (uint32_t i = 0; i < 50; i++) {
+        answer = stor_scsi(&stor, 1, read_block, 512);
+        stor_assert_good(&answer, 512);
+    }
+    while (stor.disk.pending_count != 0) {
+        stor_complete(&stor, &stor.disk, BLOCK_OK);
+        answers += stor_take(&stor.channel, &answer);
+    }
+    assert_int_equal(answers, USUAL);
+    host_vm_lock(stor.guest.host);
+    assert_true(storvsp_detach(&stor.controller, 1));
+    host_vm_unlock(stor.guest.host);
+    fake_disk_destroy(&second);
+}
+
 /* A command of several requests that is given up in the middle does not go on behind the one that could not be stopped.
  */
 static void test_timeout_between_steps(void **state)
@@ -413,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failure_at_each_step, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stall, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stall_with_all_requests, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timeout_between_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_longest_transfer, setup, teardown),
     };

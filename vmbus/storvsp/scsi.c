@@ -232,6 +232,7 @@ static void end_pending(struct scsi_command *command)
     if (command->is_overdue) {
         command->is_overdue = false;
         command->unit->overdue_count--;
+        command->target->overdue_count--;
     }
 }
 
@@ -306,6 +307,7 @@ bool scsi_abort(struct scsi_command *command, enum scsi_abort cause)
     if (cause == SCSI_ABORT_TIMEOUT && !command->is_overdue) {
         command->is_overdue = true;
         command->unit->overdue_count++;
+        command->target->overdue_count++;
     }
     return false;
 }

@@ -63,6 +63,7 @@ struct scsi_unit {
 /* The target. */
 struct scsi_target {
     struct scsi_unit units[SCSI_UNITS_MAX];
+    uint32_t overdue_count; /* of all units */
 };
 
 /* How a command goes on. */

@@ -25,6 +25,24 @@ static const struct guid scsi_controller_type = {
     {0xB6, 0x05, 0x72, 0xE2, 0xFF, 0xB1, 0xDC, 0x7F},
 };
 
+/* There is a request for another packet. */
+static bool has_request(const struct storvsp *controller)
+{
+    return controller->free_count > (controller->target.overdue_count == 0 ? STORVSP_REQUESTS_SPARE : 0);
+}
+
+static struct storvsp_request *take_request(struct storvsp *controller)
+{
+    controller->free_count--;
+    return CONTAINER_OF(list_pop_head(&controller->free_requests), struct storvsp_request, link);
+}
+
+static void put_request(struct storvsp *controller, struct storvsp_request *request)
+{
+    controller->free_count++;
+    list_add_head(&controller->free_requests, &request->link);
+}
+
 /* The request is free again. */
 static void release(struct storvsp_request *request)
 {
@@ -35,7 +53,7 @@ static void release(struct storvsp_request *request)
     }
     request->state = STORVSP_REQUEST_FREE;
     request->channel->request_count--;
-    list_add_head(&controller->free_requests, &request->link);
+    put_request(controller, request);
 }
 
 /* Puts an answer into the ring; false when there is no room. A channel that closes takes answers too: they are lost. */
@@ -134,13 +152,12 @@ static void serve_channel(struct storvsp_channel *channel)
         return; /* The guest is to make room first; then there is a signal. */
     }
     send_enumeration(controller);
-    while (channel->is_open && !list_is_empty(&controller->free_requests)) {
-        struct list_node *node = list_pop_head(&controller->free_requests);
-        struct storvsp_request *request = CONTAINER_OF(node, struct storvsp_request, link);
+    while (channel->is_open && has_request(controller)) {
+        struct storvsp_request *request = take_request(controller);
         struct vsp_packet packet;
 
         if (vsp_read_packet(&channel->vsp, request->buffer, sizeof(request->buffer), &packet) != VSP_OK) {
-            list_add_head(&controller->free_requests, node);
+            put_request(controller, request);
             return;
         }
         accept_packet(channel, request, &packet);
@@ -155,7 +172,7 @@ static struct storvsp_channel *next_waiting(struct storvsp *controller)
         uint32_t index = (controller->next_channel + i) % STORVSP_CHANNELS_MAX;
         struct storvsp_channel *channel = &controller->channels[index];
 
-        if (channel->is_waiting && !list_is_empty(&controller->free_requests)) {
+        if (channel->is_waiting && has_request(controller)) {
             controller->next_channel = index + 1;
             return channel;
         }
@@ -399,7 +416,7 @@ bool storvsp_create(struct storvsp *controller, const struct storvsp_config *con
     }
     for (uint32_t i = 0; i < STORVSP_REQUESTS_MAX; i++) {
         controller->requests[i].command.finished = command_finished;
-        list_add_tail(&controller->free_requests, &controller->requests[i].link);
+        put_request(controller, &controller->requests[i]);
     }
     return vsp_offer(config->bus, &controller->channels[0].vsp);
 }

@@ -26,6 +26,8 @@ struct vmbus;
 #define STORVSP_CHANNELS_MAX     (1u + STORVSP_SUB_CHANNELS_MAX)
 /* Requests that a controller has under way; the others wait in the rings. */
 #define STORVSP_REQUESTS_MAX     64u
+/* Of those, so many are used only while a disk does not answer in time: for the other disks, and to say so. */
+#define STORVSP_REQUESTS_SPARE   8u
 /*
  * The longest packet: descriptors, what SCSI_TRANSFER_BYTES_MAX may lie in, which is one page more than it fills, with
  * a range for each page, and the packet of the protocol.
@@ -90,7 +92,8 @@ struct storvsp {
     struct scsi_target target;
     enum storvsp_state state;
     uint32_t sub_channel_count; /* that were offered in this opening */
-    uint32_t active_count;      /* requests in the state ACTIVE */
+    uint32_t free_count;        /* requests in the state FREE */
+    uint32_t active_count;      /* and in the state ACTIVE */
     uint32_t resetting_count;   /* and in the state RESETTING */
     uint32_t leaving_count;     /* units that leave */
     uint32_t closing_count;     /* channels that close */
