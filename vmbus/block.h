@@ -77,7 +77,7 @@ struct block_operations {
 /* A disk; the back-end embeds it. Constant while a provider has it, except for byte_count (storvsp_disk_resized()). */
 struct block_disk {
     const struct block_operations *operations;
-    uint64_t byte_count;           /* a multiple of block_bytes */
+    uint64_t byte_count;           /* a multiple of block_bytes, not 0 */
     uint32_t block_bytes;          /* 512 to 4096, a power of two: the smallest piece that can be written */
     uint32_t physical_block_bytes; /* that and what lies below is best written in; a multiple by a power of two */
     uint32_t unmap_granule_bytes;  /* of unmap: the smallest piece that has an effect; a multiple of block_bytes */
