@@ -5,6 +5,7 @@
 #include "hv/boot/acpi_format.h"
 #include "hv/debug/debug.h"
 #include "hv/lib/addr.h"
+#include "hv/lib/bytes.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 
@@ -12,16 +13,6 @@
 #define TABLE_BYTES_MAX MIB(16)
 #define FADT_OLD_BYTES  (offsetof(struct acpi_fadt, flags) + sizeof(uint32_t))
 #define PM_TIMER_BYTES  4
-
-static bool checksum_is_right(const uint8_t *bytes, size_t count)
-{
-    uint32_t sum = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        sum += bytes[i];
-    }
-    return (sum & 0xff) == 0;
-}
 
 /* Checks the header of the table at `address` and copies it out. Logs what is wrong. */
 static bool read_header(const struct acpi_memory *memory, uint64_t address, struct acpi_header *header)
@@ -53,7 +44,7 @@ static const uint8_t *read_table(const struct acpi_memory *memory, uint64_t addr
         log_line("ACPI: table %.4s is cut short (%u bytes)", header.signature, header.bytes);
         return NULL;
     }
-    if (!checksum_is_right(table, header.bytes)) {
+    if (byte_sum(table, header.bytes) != 0) {
         log_line("ACPI: table %.4s has a wrong checksum", header.signature);
         return NULL;
     }
@@ -266,12 +257,12 @@ static bool read_rsdp(const uint8_t *bytes, size_t size, uint64_t *address, bool
         return false;
     }
     memcpy(&rsdp, bytes, size < sizeof(rsdp) ? size : sizeof(rsdp));
-    if (memcmp(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature)) != 0 || !checksum_is_right(bytes, RSDP_OLD_BYTES)) {
+    if (memcmp(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature)) != 0 || byte_sum(bytes, RSDP_OLD_BYTES) != 0) {
         log_line("ACPI: the root pointer has a wrong signature or checksum");
         return false;
     }
     bool is_long = rsdp.revision >= 2 && size >= sizeof(rsdp) && rsdp.bytes >= sizeof(rsdp);
-    *is_xsdt = is_long && rsdp.xsdt != 0 && checksum_is_right(bytes, sizeof(rsdp));
+    *is_xsdt = is_long && rsdp.xsdt != 0 && byte_sum(bytes, sizeof(rsdp)) == 0;
     *address = *is_xsdt ? rsdp.xsdt : rsdp.rsdt;
     if (*address == 0) {
         log_line("ACPI: the root pointer names no root table");

@@ -10,6 +10,7 @@
 #include "hv/boot/memory_map.h"
 #include "hv/boot/multiboot_format.h"
 #include "hv/lib/addr.h"
+#include "hv/lib/bytes.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/range.h"
 #include "hv/lib/str.h"
@@ -351,21 +352,11 @@ bool multiboot_parse(const struct boot_window *window, uint32_t magic, uint32_t 
 }
 
 /* Sum of bytes modulo 256 is zero. */
-static bool checksum_is_right(const uint8_t *bytes, size_t count)
-{
-    uint32_t sum = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        sum += bytes[i];
-    }
-    return (sum & 0xff) == 0;
-}
-
 static bool scan_area(const struct boot_window *window, uint64_t start, uint64_t bytes, struct boot_info *info)
 {
     for (uint64_t address = start; address - start + RSDP_OLD_BYTES <= bytes; address += RSDP_ALIGNMENT) {
         const uint8_t *found = boot_window_at(window, address, RSDP_OLD_BYTES);
-        if (found == NULL || memcmp(found, "RSD PTR ", 8) != 0 || !checksum_is_right(found, RSDP_OLD_BYTES)) {
+        if (found == NULL || memcmp(found, "RSD PTR ", 8) != 0 || byte_sum(found, RSDP_OLD_BYTES) != 0) {
             continue;
         }
         bool is_long = found[RSDP_REVISION_OFFSET] >= 2 && boot_window_at(window, address, BOOT_RSDP_MAX) != NULL;

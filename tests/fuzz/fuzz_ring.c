@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/hostile_page.h"
 #include "tests/fuzz/machine_bus.h"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/storvsp_guest.h"
 

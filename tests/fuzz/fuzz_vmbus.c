@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/machine_bus.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Makes the bus and states what always holds of it. Not here: what is done to it (the targets). */

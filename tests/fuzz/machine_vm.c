@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "tests/fuzz/fuzz.h"
 

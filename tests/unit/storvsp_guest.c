@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 
 #define VMBUS_5_3    0x00050003u
 #define PACKET_BYTES 64u

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/unit/storvsp_guest.h"
 #include "vmbus/refusal.h"
 

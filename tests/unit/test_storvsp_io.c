@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/unit/storvsp_guest.h"
 
 #define SECOND     UINT64_C(10000000)

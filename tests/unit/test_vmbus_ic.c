@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/unit/vmbus_guest.h"
 #include "vmbus/ic/heartbeat.h"
 #include "vmbus/ic/shutdown.h"

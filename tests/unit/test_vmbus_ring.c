@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "tests/unit/generated.h"
 #include "tests/unit/vmbus_guest.h"
 #include "vmbus/channel.h"

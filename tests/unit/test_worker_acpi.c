@@ -11,7 +11,7 @@
 
 #include "partitions/root/worker/acpi/aml.h"
 #include "partitions/root/worker/acpi/tables.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/vm.h"
 #include "tests/unit/fake_host.h"

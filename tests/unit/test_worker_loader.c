@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"
 #include "tests/unit/fake_host.h"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "vmbus/bus.h"
 
 #define PAGE               4096u

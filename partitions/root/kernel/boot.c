@@ -8,6 +8,7 @@
 #include "partitions/root/kernel/boot.h"
 
 #include "hv/lib/addr.h"
+#include "hv/lib/bytes.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
 #include "partitions/root/kernel/console.h"
@@ -243,24 +244,6 @@ const struct acpi_info *acpi_info(void)
     return &acpi;
 }
 
-static uint64_t read_le(const uint8_t *at, uint32_t bytes)
-{
-    uint64_t value = 0;
-
-    memcpy(&value, at, bytes);
-    return value;
-}
-
-static bool checksum_is_good(const uint8_t *bytes, uint32_t count)
-{
-    uint8_t sum = 0;
-
-    for (uint32_t i = 0; i < count; i++) {
-        sum = (uint8_t)(sum + bytes[i]);
-    }
-    return sum == 0;
-}
-
 /* The table at this address if it has the signature and is whole, else null; *length is its length. */
 static const uint8_t *check_table(uint64_t address, const char *signature, uint32_t *length)
 {
@@ -269,9 +252,9 @@ static const uint8_t *check_table(uint64_t address, const char *signature, uint3
     if (address == 0 || !memory_map(address, TABLE_HEADER_BYTES, 0) || memcmp(table, signature, 4) != 0) {
         return NULL;
     }
-    *length = (uint32_t)read_le(table + 4, 4);
+    *length = get_u32(table + 4);
     return *length >= TABLE_HEADER_BYTES && *length <= TABLE_BYTES_MAX && memory_map(address, *length, 0) &&
-                   checksum_is_good(table, *length)
+                   byte_sum(table, *length) == 0
                ? table
                : NULL;
 }
@@ -283,17 +266,17 @@ static const uint8_t *find_table(uint64_t rsdp, const char *signature, uint32_t 
     uint32_t root_length;
 
     if (rsdp == 0 || !memory_map(rsdp, RSDP_BYTES, 0) || memcmp(pointer, "RSD PTR ", 8) != 0 ||
-        !checksum_is_good(pointer, RSDP_BYTES_1)) {
+        byte_sum(pointer, RSDP_BYTES_1) != 0) {
         return NULL;
     }
 
-    bool is_extended = pointer[15] >= 2 && read_le(pointer + 24, 8) != 0 && checksum_is_good(pointer, RSDP_BYTES);
+    bool is_extended = pointer[15] >= 2 && get_u64(pointer + 24) != 0 && byte_sum(pointer, RSDP_BYTES) == 0;
     uint32_t entry_bytes = is_extended ? 8 : 4;
-    const uint8_t *root = check_table(is_extended ? read_le(pointer + 24, 8) : read_le(pointer + 16, 4),
+    const uint8_t *root = check_table(is_extended ? get_u64(pointer + 24) : get_u32(pointer + 16),
                                       is_extended ? "XSDT" : "RSDT", &root_length);
 
     for (uint32_t at = TABLE_HEADER_BYTES; root != NULL && at + entry_bytes <= root_length; at += entry_bytes) {
-        const uint8_t *table = check_table(read_le(root + at, entry_bytes), signature, length);
+        const uint8_t *table = check_table(is_extended ? get_u64(root + at) : get_u32(root + at), signature, length);
 
         if (table != NULL) {
             return table;
@@ -328,17 +311,17 @@ static void read_madt(const uint8_t *madt, uint32_t length)
             uint8_t bytes = entry[1];
 
             if (round == 0 && entry[0] == MADT_LOCAL_APIC && bytes >= 8) {
-                add_processor(entry[3], read_le(entry + 4, 4));
+                add_processor(entry[3], get_u32(entry + 4));
             } else if (round == 0 && entry[0] == MADT_LOCAL_X2APIC && bytes >= 16) {
-                add_processor(read_le(entry + 4, 4), read_le(entry + 8, 4));
+                add_processor(get_u32(entry + 4), get_u32(entry + 8));
             } else if (round == 0 && entry[0] == MADT_OVERRIDE && bytes >= 10 && entry[3] == ISA_UART_IRQ) {
-                gsi = read_le(entry + 4, 4);
+                gsi = get_u32(entry + 4);
                 acpi.uart_is_active_low = (entry[8] & 3) == 3;
                 acpi.uart_is_level = (entry[8] >> 2 & 3) == 3;
-            } else if (round == 1 && entry[0] == MADT_IO_APIC && bytes >= 12 && read_le(entry + 8, 4) <= gsi &&
-                       read_le(entry + 8, 4) >= best_base) {
-                best_base = read_le(entry + 8, 4);
-                acpi.uart_ioapic = read_le(entry + 4, 4);
+            } else if (round == 1 && entry[0] == MADT_IO_APIC && bytes >= 12 && get_u32(entry + 8) <= gsi &&
+                       get_u32(entry + 8) >= best_base) {
+                best_base = get_u32(entry + 8);
+                acpi.uart_ioapic = get_u32(entry + 4);
                 acpi.uart_ioapic_id = entry[2];
                 acpi.uart_pin = (uint32_t)(gsi - best_base);
             }
@@ -389,14 +372,14 @@ static void read_fadt(const uint8_t *fadt, uint32_t length)
     const uint8_t *dsdt = NULL;
 
     if (length >= FADT_X_DSDT + 8) {
-        dsdt = check_table(read_le(fadt + FADT_X_DSDT, 8), "DSDT", &dsdt_length);
+        dsdt = check_table(get_u64(fadt + FADT_X_DSDT), "DSDT", &dsdt_length);
     }
     if (dsdt == NULL && length >= FADT_PM1B_CONTROL + 4) {
-        dsdt = check_table(read_le(fadt + FADT_DSDT, 4), "DSDT", &dsdt_length);
+        dsdt = check_table(get_u32(fadt + FADT_DSDT), "DSDT", &dsdt_length);
     }
     if (dsdt != NULL && read_sleep_types(dsdt, dsdt_length)) {
-        acpi.pm1a_control = (uint16_t)read_le(fadt + FADT_PM1A_CONTROL, 4);
-        acpi.pm1b_control = (uint16_t)read_le(fadt + FADT_PM1B_CONTROL, 4);
+        acpi.pm1a_control = (uint16_t)get_u32(fadt + FADT_PM1A_CONTROL);
+        acpi.pm1b_control = (uint16_t)get_u32(fadt + FADT_PM1B_CONTROL);
     }
 }
 

@@ -8,7 +8,7 @@
 #include "hv/abi/hv_register.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/guest_memory.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"

@@ -6,7 +6,7 @@
  */
 #include "partitions/root/worker/acpi/aml.h"
 
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 
 #define OP_ZERO     0x00u
 #define OP_ONE      0x01u

@@ -9,7 +9,7 @@
 
 #include "hv/lib/str.h"
 #include "partitions/root/worker/acpi/aml.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/dev/acpi_pm.h"
 #include "partitions/root/worker/dev/rtc.h"
 #include "partitions/root/worker/guest_memory.h"
@@ -131,16 +131,6 @@ struct table_writer {
     uint8_t sum;        /* of its bytes without the header */
     bool is_ok;         /* everything fitted so far */
 };
-
-static uint8_t byte_sum(const uint8_t *bytes, size_t length)
-{
-    uint8_t sum = 0;
-
-    for (size_t i = 0; i < length; i++) {
-        sum = (uint8_t)(sum + bytes[i]);
-    }
-    return sum;
-}
 
 static void writer_align(struct table_writer *writer, uint64_t alignment)
 {

@@ -6,7 +6,7 @@
  */
 #include "hv/lib/addr.h"
 #include "hv/lib/str.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"
 #include "partitions/root/worker/loader/place.h"

@@ -4,7 +4,7 @@
  * fields of the header, or as ELF. The initrd becomes the one module.
  */
 #include "hv/lib/addr.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/elf.h"
 #include "partitions/root/worker/loader/loader.h"

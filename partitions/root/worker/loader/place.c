@@ -4,7 +4,7 @@
 
 #include "hv/lib/addr.h"
 #include "hv/lib/str.h"
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/guest_memory.h"
 #include "partitions/root/worker/layout.h"
 

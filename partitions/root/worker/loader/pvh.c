@@ -4,7 +4,7 @@
  * documentation, x86/HVM direct boot ABI): 32-bit entry, EBX points at
  * struct hvm_start_info.
  */
-#include "partitions/root/worker/bytes.h"
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/elf.h"
 #include "partitions/root/worker/loader/loader.h"

@@ -4,9 +4,10 @@
  * offsets: firmware tables, boot protocols and file headers. Alignment does not
  * matter, and the caller has checked that the bytes are there.
  */
-#ifndef WORKER_BYTES_H
-#define WORKER_BYTES_H
+#ifndef LIB_BYTES_H
+#define LIB_BYTES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline uint16_t get_u16(const uint8_t *bytes)
@@ -40,6 +41,17 @@ static inline void put_u64(uint8_t *bytes, uint64_t value)
 {
     put_u32(bytes, (uint32_t)value);
     put_u32(bytes + 4, (uint32_t)(value >> 32));
+}
+
+/* Sum modulo 256; 0 of a firmware table that is whole. */
+static inline uint8_t byte_sum(const uint8_t *bytes, size_t count)
+{
+    uint8_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        sum = (uint8_t)(sum + bytes[i]);
+    }
+    return sum;
 }
 
 #endif
