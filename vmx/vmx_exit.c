@@ -49,6 +49,24 @@ static NOINLINE enum exit_action handle_ept_violation(struct vp *vp)
     return exit_memory(vp, &access);
 }
 
+/*
+ * Before the exit of a debug exception the processor changes neither DR6 nor DR7; the qualification says what it has
+ * seen. Done as the delivery would: the breakpoints are this exception's, DR6 keeps the rest until software clears it,
+ * and the guard of the debug registers ends. Returns DR6. SDM vol. 3, Debug Status Register; Basic VM-Exit Information.
+ */
+static uint64_t update_debug_registers(struct vp *vp)
+{
+    uint64_t seen = vmcs_read(VMCS_EXIT_QUALIFICATION) & (X86_DR6_BREAKPOINTS | X86_DR6_BD | X86_DR6_BS);
+    uint64_t dr6 = (vmx_get_live(vp, VMX_LIVE_DR6) & ~X86_DR6_BREAKPOINTS) | seen;
+    uint64_t dr7 = vmcs_read(VMCS_GUEST_DR7);
+
+    vmx_set_live(vp, VMX_LIVE_DR6, dr6);
+    if (dr7 & X86_DR7_GD) {
+        vmcs_write(VMCS_GUEST_DR7, dr7 & ~X86_DR7_GD);
+    }
+    return dr6;
+}
+
 static enum exit_action handle_exception(struct vp *vp, uint32_t info)
 {
     uint8_t vector = (uint8_t)(info & VMX_EVENT_VECTOR_MASK);
@@ -62,9 +80,7 @@ static enum exit_action handle_exception(struct vp *vp, uint32_t info)
     if (vector == X86_VECTOR_PF) {
         parameter = vmcs_read(VMCS_EXIT_QUALIFICATION);
     } else if (vector == X86_VECTOR_DB) {
-        /* DR6 is not changed before the exit; the qualification says what would have been. */
-        parameter = vmcs_read(VMCS_EXIT_QUALIFICATION) | X86_DR6_RESET;
-        vmx_set_live(vp, VMX_LIVE_DR6, parameter);
+        parameter = update_debug_registers(vp);
         if ((info & VMX_EVENT_TYPE_MASK) >> VMX_EVENT_TYPE_SHIFT == VMX_EVENT_PRIVILEGED_SOFTWARE) {
             vp_advance(vp, insn_length()); /* INT1 is a trap */
         }

@@ -138,20 +138,30 @@ struct vp_event vp_next_event(struct vp *vp)
     return event;
 }
 
-void vp_trap_single_step(struct vp *vp)
+/* Sets and clears bits of a debug register; returns what it holds then. */
+static uint64_t change_debug_register(struct vp *vp, uint32_t name, uint64_t set, uint64_t clear)
 {
-    union hv_register_value dr6;
-    hv_status_t status = backend->get_register(vp, HvX64RegisterDr6, &dr6);
+    union hv_register_value value;
+    hv_status_t status = backend->get_register(vp, name, &value);
 
     ASSERT(status == HV_STATUS_SUCCESS);
-    dr6.reg64 |= X86_DR6_BS;
-    status = backend->set_register(vp, HvX64RegisterDr6, &dr6);
+    value.reg64 = (value.reg64 | set) & ~clear;
+    status = backend->set_register(vp, name, &value);
     ASSERT(status == HV_STATUS_SUCCESS);
+    return value.reg64;
+}
+
+void vp_trap_single_step(struct vp *vp)
+{
+    uint64_t dr6 = change_debug_register(vp, HvX64RegisterDr6, X86_DR6_BS, 0);
+
+    /* Any debug exception ends the guard of the debug registers. */
+    (void)change_debug_register(vp, HvX64RegisterDr7, 0, X86_DR7_GD);
     if ((vp_exception_intercepts(vp) & 1u << X86_VECTOR_DB) == 0) {
         vp_inject_exception(vp, X86_VECTOR_DB, false, 0);
         return;
     }
-    intercept_exception(vp, X86_VECTOR_DB, false, 0, dr6.reg64);
+    intercept_exception(vp, X86_VECTOR_DB, false, 0, dr6);
     (void)atomic_fetch_or_explicit(&vp->requests, VP_REQUEST_SUSPEND, memory_order_seq_cst);
 }
 

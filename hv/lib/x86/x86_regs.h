@@ -125,9 +125,13 @@
 #define X86_XCR0_PKRU      X86_U64(0x200)
 
 /* DR6 and DR7 */
-#define X86_DR6_BS    X86_U64(0x4000)
-#define X86_DR6_RESET X86_U64(0xffff0ff0)
-#define X86_DR7_RESET X86_U64(0x0400)
+#define X86_DR6_B0          X86_U64(0x0001)
+#define X86_DR6_BREAKPOINTS X86_U64(0x000f)
+#define X86_DR6_BD          X86_U64(0x2000)
+#define X86_DR6_BS          X86_U64(0x4000)
+#define X86_DR6_RESET       X86_U64(0xffff0ff0)
+#define X86_DR7_GD          X86_U64(0x2000)
+#define X86_DR7_RESET       X86_U64(0x0400)
 
 /* Segment attributes: the access-rights form of the VMCS; bits 0-15 are also those of the Hyper-V ABI. */
 #define X86_SEG_ATTR_TYPE      0x0000fu
