@@ -204,6 +204,22 @@ static uint32_t wanted_blocking(const struct vp *vp, const struct vmx_vp *own)
     return blocked | (vp->nmi_masked ? VMX_BLOCKED_NMI : 0);
 }
 
+/*
+ * In a shadow the processor insists that BS is pending just if the guest single-steps: a debug exception that exited
+ * has taken it from there. What is pending is dropped when the exception is injected. SDM vol. 3, Checks on Guest
+ * Non-Register State.
+ */
+static NOINLINE void load_pending_step(const struct vp *vp)
+{
+    uint64_t pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+    bool is_step = (vp->regs.rflags & X86_RFLAGS_TF) && !(vmcs_read(VMCS_GUEST_DEBUGCTL) & X86_DEBUGCTL_BTF);
+    uint64_t wanted = is_step ? pending | X86_DR6_BS : pending & ~X86_DR6_BS;
+
+    if (wanted != pending) {
+        vmcs_write(VMCS_GUEST_PENDING_DEBUG, wanted);
+    }
+}
+
 static void load_registers(struct vp *vp, struct vmx_vp *own)
 {
     uint32_t blocked = wanted_blocking(vp, own);
@@ -223,6 +239,9 @@ static void load_registers(struct vp *vp, struct vmx_vp *own)
     if (blocked != own->blocked) {
         own->blocked = blocked;
         vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
+    }
+    if (UNLIKELY((blocked & BLOCKED_SHADOW) != 0)) {
+        load_pending_step(vp);
     }
     vmx_load_apic(vp);
     if (own->wants_pdptes) {

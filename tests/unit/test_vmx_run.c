@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/* What an entry is prepared with, and what an exit leaves, where an emulator hides it: TLB invalidations, a single step
+ * in a shadow, blocking by NMI, debug registers. On a VMCS that is an array and a processor that counts. SDM vol. 3,
+ * Caching Translation Information; Checks on Guest Non-Register State; Debug Exceptions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/safe.h"
+#include "vmx/vmx.h"
+#include "vmx/vmx_insn.h"
+
+#define vmcs_read                fake_read
+#define vmcs_write               fake_write
+#define vmx_vmptrld              fake_vmptrld
+#define vmx_vmclear              fake_vmclear
+#define rdmsr                    fake_rdmsr
+#define wrmsr                    fake_wrmsr
+#define read_cr2                 fake_read_register
+#define write_cr2                fake_write_register
+#define read_dr6                 fake_read_register
+#define write_dr6                fake_write_register
+#define read_debug_addresses     fake_debug_addresses
+#define write_debug_addresses    fake_debug_addresses
+#define msr_read_safe            fake_read_safe
+#define msr_write_safe           fake_write_safe
+#define exit_exception           fake_exit_exception
+/* Their names are those of types, too. */
+#define vmx_invept(scope, eptp)  fake_invept(scope, eptp)
+#define vmx_invvpid(scope, vpid) fake_invvpid(scope, vpid)
+#define exit_memory(vp, access)  fake_exit_memory(vp, access)
+
+static uint64_t fake_read(enum vmcs_field field);
+static void fake_write(enum vmcs_field field, uint64_t value);
+static void fake_vmptrld(spa_t vmcs);
+static void fake_vmclear(spa_t vmcs);
+static void fake_invept(enum vmx_invept scope, uint64_t eptp);
+static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid);
+static uint64_t fake_rdmsr(uint32_t msr);
+static void fake_wrmsr(uint32_t msr, uint64_t value);
+static uint64_t fake_read_register(void);
+static void fake_write_register(uint64_t value);
+static void fake_debug_addresses(uint64_t addresses[4]);
+static bool fake_read_safe(uint32_t msr, uint64_t *value);
+static bool fake_write_safe(uint32_t msr, uint64_t value);
+static enum exit_action fake_exit_exception(struct vp *of, uint8_t vector, bool has_error, uint32_t error,
+                                            uint64_t parameter);
+static enum exit_action fake_exit_memory(struct vp *of, const struct exit_memory *access);
+
+#include "vmx/vmx_exit.c"
+#include "vmx/vmx_run.c"
+
+#define FIELD_COUNT 0x8000u
+#define VPID_COUNT  4u
+#define EPTP        0x5000u
+
+/* What the processor was told to forget since the last entry. */
+struct invalidations {
+    unsigned eptp_count, vpid_count, all_vpids_count;
+};
+
+static uint64_t vmcs[FIELD_COUNT];
+static struct invalidations told;
+static uint64_t parameter_seen;
+static struct gpa_space space;
+static struct cpu cpus[2];
+static struct vmx_cpu own_cpus[2];
+static struct vmx_vp own;
+static struct vp vp;
+
+struct backend_features vmx_features = {.tlb_tag_count = VPID_COUNT};
+struct vmx_limits vmx_limits;
+
+static uint64_t fake_read(enum vmcs_field field)
+{
+    return vmcs[field];
+}
+
+static void fake_write(enum vmcs_field field, uint64_t value)
+{
+    vmcs[field] = value;
+}
+
+static void fake_invept(enum vmx_invept scope, uint64_t eptp)
+{
+    assert_int_equal(scope, VMX_INVEPT_SINGLE);
+    assert_int_equal(eptp, EPTP);
+    told.eptp_count++;
+}
+
+static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid)
+{
+    if (scope == VMX_INVVPID_ALL) {
+        told.all_vpids_count++;
+    } else {
+        assert_int_equal(vpid, vmcs[VMCS_VPID]);
+        told.vpid_count++;
+    }
+}
+
+static enum exit_action fake_exit_exception(struct vp *of, uint8_t vector, bool has_error, uint32_t error,
+                                            uint64_t parameter)
+{
+    (void)of;
+    (void)vector;
+    (void)has_error;
+    (void)error;
+    parameter_seen = parameter;
+    return EXIT_RESUME;
+}
+
+static enum exit_action fake_exit_memory(struct vp *of, const struct exit_memory *access)
+{
+    (void)of;
+    (void)access;
+    return EXIT_RESUME;
+}
+
+/* The rest of the backend and of the processor: no part in these tests. */
+
+static void fake_vmptrld(spa_t of)
+{
+    (void)of;
+}
+
+static void fake_vmclear(spa_t of)
+{
+    (void)of;
+}
+
+static uint64_t fake_rdmsr(uint32_t msr)
+{
+    (void)msr;
+    return 0;
+}
+
+static void fake_wrmsr(uint32_t msr, uint64_t value)
+{
+    (void)msr;
+    (void)value;
+}
+
+static uint64_t fake_read_register(void)
+{
+    return 0;
+}
+
+static void fake_write_register(uint64_t value)
+{
+    (void)value;
+}
+
+static void fake_debug_addresses(uint64_t addresses[4])
+{
+    (void)addresses;
+}
+
+static bool fake_read_safe(uint32_t msr, uint64_t *value)
+{
+    (void)msr;
+    *value = 0;
+    return true;
+}
+
+static bool fake_write_safe(uint32_t msr, uint64_t value)
+{
+    (void)msr;
+    (void)value;
+    return true;
+}
+
+bool vmx_enter(struct vp_regs *regs, uint64_t *host_rsp, bool is_launched)
+{
+    (void)regs;
+    (void)host_rsp;
+    (void)is_launched;
+    return true;
+}
+
+const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits)
+{
+    (void)read;
+    (void)limits;
+    return NULL;
+}
+
+void vmcs_set_host_state(void)
+{
+}
+
+void vmx_put_events(struct vp *of)
+{
+    (void)of;
+}
+
+void vmx_collect_event(struct vp *of)
+{
+    (void)of;
+}
+
+void vmx_load_apic(struct vp *of)
+{
+    (void)of;
+}
+
+void vmx_store_apic(struct vp *of)
+{
+    (void)of;
+}
+
+void vmx_load_pdptes(struct vp *of)
+{
+    (void)of;
+}
+
+enum exit_action vmx_handle_cr(struct vp *of, uint8_t length)
+{
+    (void)of;
+    (void)length;
+    return EXIT_RESUME;
+}
+
+enum exit_action vmx_handle_virtual_eoi(struct vp *of)
+{
+    (void)of;
+    return EXIT_RESUME;
+}
+
+enum exit_action vmx_handle_apic_write(struct vp *of)
+{
+    (void)of;
+    return EXIT_RESUME;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    memset(vmcs, 0, sizeof(vmcs));
+    memset(&own, 0, sizeof(own));
+    memset(&vp, 0, sizeof(vp));
+    memset(own_cpus, 0, sizeof(own_cpus));
+    for (unsigned i = 0; i < ARRAY_SIZE(cpus); i++) {
+        own_cpus[i].next_vpid = 1;
+        own_cpus[i].vpid_epoch = 1;
+        cpus[i].backend = &own_cpus[i];
+    }
+    vmx_limits.cpu2.may = VMX_CPU2_VPID;
+    own.eptp = EPTP;
+    vp.backend = &own;
+    vp.space = &space;
+    vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
+    vmcs[VMCS_GUEST_RFLAGS] = vp.regs.rflags;
+    return 0;
+}
+
+/* An entry on this processor, and the exit after it; what the processor was told. */
+static struct invalidations enter(unsigned cpu, uint32_t reason)
+{
+    told = (struct invalidations){0};
+    vmcs[VMCS_EXIT_REASON] = reason;
+    assert_int_equal(vmx_step(&vp, &cpus[cpu]), EXIT_RESUME);
+    return told;
+}
+
+static void assert_told(struct invalidations is, unsigned eptp_count, unsigned vpid_count, unsigned all_vpids_count)
+{
+    assert_int_equal(is.eptp_count, eptp_count);
+    assert_int_equal(is.vpid_count, vpid_count);
+    assert_int_equal(is.all_vpids_count, all_vpids_count);
+}
+
+static void test_only_what_is_stale_is_invalidated(void **state)
+{
+    uint64_t vpid;
+
+    (void)state;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    vpid = vmcs[VMCS_VPID];
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    vp.flush_wanted++;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    space.generation++;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    assert_int_equal(vmcs[VMCS_VPID], vpid);
+}
+
+/* What the VP left in the other processor's TLB is older than what it has done since. */
+static void test_each_move_takes_a_new_tag(void **state)
+{
+    (void)state;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    assert_told(enter(1, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    assert_int_equal(vmcs[VMCS_VPID], 2);
+}
+
+static void test_used_up_tags_are_all_flushed(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i < VPID_COUNT; i++) {
+        assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+        own.last_cpu = NULL;
+    }
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 1);
+    assert_int_equal(vmcs[VMCS_VPID], 1);
+    /* Another VP with a tag of the former epoch would share it. */
+    own.vpid_epoch--;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    assert_int_equal(vmcs[VMCS_VPID], 2);
+}
+
+static void test_without_vpids_entries_flush(void **state)
+{
+    (void)state;
+    vmx_limits.cpu2.may = 0;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    vp.flush_wanted++;
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    assert_int_equal(vmcs[VMCS_VPID], 0);
+}
+
+/* BS of the pending debug exceptions after an entry with this shadow; what else is pending stays. */
+static bool is_step_pending(uint32_t blocked, uint64_t trap_flag, uint64_t debugctl, uint64_t before)
+{
+    vp.interrupt_shadow = blocked != 0;
+    own.blocked = blocked;
+    vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF | trap_flag;
+    vmcs[VMCS_GUEST_DEBUGCTL] = debugctl;
+    vmcs[VMCS_GUEST_PENDING_DEBUG] = before | X86_DR6_B0;
+    (void)enter(0, VMX_EXIT_INTERRUPT_WINDOW);
+    assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG] & ~X86_DR6_BS, X86_DR6_B0);
+    return vmcs[VMCS_GUEST_PENDING_DEBUG] & X86_DR6_BS;
+}
+
+static void test_a_step_in_a_shadow_is_pending(void **state)
+{
+    (void)state;
+    assert_true(is_step_pending(VMX_BLOCKED_STI, X86_RFLAGS_TF, 0, 0));
+    assert_true(is_step_pending(VMX_BLOCKED_MOV_SS, X86_RFLAGS_TF, 0, 0));
+    assert_true(is_step_pending(VMX_BLOCKED_MOV_SS, X86_RFLAGS_TF, 0, X86_DR6_BS));
+    assert_false(is_step_pending(VMX_BLOCKED_STI, X86_RFLAGS_TF, X86_DEBUGCTL_BTF, X86_DR6_BS));
+    assert_false(is_step_pending(VMX_BLOCKED_STI, 0, 0, X86_DR6_BS));
+    assert_false(is_step_pending(0, X86_RFLAGS_TF, 0, 0));
+}
+
+/* True if the VP's NMIs are blocked after this exit, which came when they were not. */
+static bool blocks_nmis(uint32_t reason, enum vmcs_field field, uint64_t info, uint32_t vectoring)
+{
+    vp.nmi_masked = false;
+    vmcs[field] = info;
+    vmcs[VMCS_VECTORING_EVENT] = vectoring;
+    (void)enter(0, reason);
+    return vp.nmi_masked;
+}
+
+/* An IRET that faults has unblocked NMIs already, and comes again; but not one whose event was being delivered. */
+static void test_an_iret_that_faults_keeps_nmis_blocked(void **state)
+{
+    const uint32_t fault = VMX_EVENT_VALID | VMX_EVENT_EXCEPTION << VMX_EVENT_TYPE_SHIFT | X86_VECTOR_AC;
+    const uint32_t delivery = VMX_EVENT_VALID | VMX_EVENT_NMI << VMX_EVENT_TYPE_SHIFT | X86_VECTOR_NMI;
+
+    (void)state;
+    assert_true(blocks_nmis(VMX_EXIT_EPT_VIOLATION, VMCS_EXIT_QUALIFICATION, VMX_EPT_NMI_UNBLOCK, 0));
+    assert_false(blocks_nmis(VMX_EXIT_EPT_VIOLATION, VMCS_EXIT_QUALIFICATION, VMX_EPT_NMI_UNBLOCK, delivery));
+    assert_false(blocks_nmis(VMX_EXIT_EPT_VIOLATION, VMCS_EXIT_QUALIFICATION, 0, 0));
+    assert_true(blocks_nmis(VMX_EXIT_EXCEPTION_NMI, VMCS_EXIT_EVENT, fault | VMX_EVENT_NMI_UNBLOCK, 0));
+    assert_false(blocks_nmis(VMX_EXIT_EXCEPTION_NMI, VMCS_EXIT_EVENT, fault | VMX_EVENT_NMI_UNBLOCK, delivery));
+    assert_false(blocks_nmis(VMX_EXIT_EXCEPTION_NMI, VMCS_EXIT_EVENT, fault, 0));
+}
+
+static void test_debug_exceptions_update_their_registers(void **state)
+{
+    (void)state;
+    own.live[VMX_LIVE_DR6] = X86_DR6_RESET | X86_DR6_BD | X86_DR6_BREAKPOINTS;
+    vmcs[VMCS_GUEST_DR7] = X86_DR7_RESET | X86_DR7_GD;
+    vmcs[VMCS_EXIT_EVENT] = VMX_EVENT_VALID | VMX_EVENT_EXCEPTION << VMX_EVENT_TYPE_SHIFT | X86_VECTOR_DB;
+    /* Bit 12, an enabled breakpoint, is none of DR6. */
+    vmcs[VMCS_EXIT_QUALIFICATION] = X86_DR6_BS | X86_DR6_B0 | 0x1000;
+    (void)enter(0, VMX_EXIT_EXCEPTION_NMI);
+    assert_int_equal(own.live[VMX_LIVE_DR6], X86_DR6_RESET | X86_DR6_BD | X86_DR6_BS | X86_DR6_B0);
+    assert_int_equal(parameter_seen, own.live[VMX_LIVE_DR6]);
+    assert_int_equal(vmcs[VMCS_GUEST_DR7], X86_DR7_RESET);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_only_what_is_stale_is_invalidated, start),
+        cmocka_unit_test_setup(test_each_move_takes_a_new_tag, start),
+        cmocka_unit_test_setup(test_used_up_tags_are_all_flushed, start),
+        cmocka_unit_test_setup(test_without_vpids_entries_flush, start),
+        cmocka_unit_test_setup(test_a_step_in_a_shadow_is_pending, start),
+        cmocka_unit_test_setup(test_an_iret_that_faults_keeps_nmis_blocked, start),
+        cmocka_unit_test_setup(test_debug_exceptions_update_their_registers, start),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
