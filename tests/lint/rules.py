@@ -181,19 +181,34 @@ def no_conditionals_inside(tree):
     return complaints
 
 
+# The registers of CPUID leaf 0, as the vendors fill them.
+CPUID_VENDORS = {f"{int.from_bytes(name[at:at + 4], 'little'):08x}"
+                 for name in (b"GenuineIntel", b"AuthenticAMD", b"HygonGenuine") for at in (0, 4, 8)}
+# Where the hypervisor's common code, or the root's, asks nobody for a vendor. partitions/child is left out: what runs
+# there are test guests, which look at what a vendor's processor shows them.
+VENDOR_FREE = ("hv", "vmbus", "partitions/root")
+# The list from which one is picked by what it finds itself; the name for the log; and a property that the ABI has.
+VENDOR_USES = {("hv/partition/backend_list.c", "svm_backend"), ("hv/partition/backend_list.c", "vmx_backend"),
+               ("hv/main.c", "backend->name"), ("hv/partition/partition_property.c", "backend->processor_vendor")}
+# What every vendor's guests are given: CPUID leaves, MSRs and the ABI's own vendor field, by the names of the hardware.
+VENDOR_TABLES = ("hv/abi/", "hv/lib/x86/x86_regs.h")
+
+
 def vendor_words(tree):
     """Common code knows a vendor only as a constant cpu_backend: neither its names nor a question which one it is."""
-    names = r"\b(vmcb|vmcs|svm_|vmx_|npt_|ept_|struct (?:vmcb|vmcs))\w*"
-    questions = r"\w*is_(?:amd|intel)\w*|\w*VENDOR_(?:AMD|INTEL|HYGON)\b|(?:Genuine|Authentic)\w+"
-    comparisons = r"backend\s*[!=]=\s*&|backend->(?:name|processor_vendor)\s*[!=]="
+    names = r"\b(?:vmcb|vmcs|svm_|vmx_|npt_|ept_)\w*|\b\w*(?<![A-Z0-9])(?:VMCB|VMCS|VMEXIT|SVM|VMX|NPT|EPT)_\w*|" \
+            r"\b\w+_(?:SVM|VMX|NPT|EPT)\b"
+    questions = r"\b\w*is_(?:amd|intel|hygon)\w*|\b\w*VENDOR_(?:AMD|INTEL|HYGON)\b|" \
+                r"\b\w*backend\w*\s*[!=]=\s*&|\b(?:backend|candidate)->(?:name|processor_vendor)(?:\s*[!=]=)?"
+    numbers = rf"(?i:\b0x(?:{'|'.join(sorted(CPUID_VENDORS))})[ul]*\b)"
+    strings = r'"(?:Genuine|Authentic|Hygon)\w*|"(?:Genu|ineI|ntel|Auth|enti|cAMD)"'
     complaints = []
-    for file in tree.matching(*C_FILES, below=("hv",)):
-        if file.path.startswith("hv/abi/"):
+    for file in tree.matching(*C_FILES, below=VENDOR_FREE):
+        if file.path.startswith(VENDOR_TABLES):
             continue
-        for match in re.finditer(f"{names}|{questions}|{comparisons}", file.code):
-            if match.group(0) not in ("svm_backend", "vmx_backend"):
-                where = f"{file.path}:{file.line_of(match.start())}"
-                complaints.append(f"{where}: vendor word {match.group(0)} in common code")
+        found = [*re.finditer(f"{names}|{questions}|{numbers}", file.code), *re.finditer(strings, file.text)]
+        complaints += [f"{file.path}:{file.line_of(match.start())}: vendor word {match.group(0)} in common code"
+                       for match in found if (file.path, match.group(0)) not in VENDOR_USES]
     return complaints
 
 
