@@ -31,6 +31,9 @@ READ_BYTES = 65536
 # QEMU's monitor for programs (QMP), in the folder of the run.
 MONITOR_SOCKET = "monitor"
 BOCHS_MODEL = "corei7_haswell_4770"
+# Its models of AMD's processors; the others are Intel's.
+BOCHS_AMD_MODELS = {"amd_k6_2_chomper", "athlon64_clawhammer", "athlon64_venice", "turion64_tyler",
+                    "phenom_8650_toliman", "zambezi", "trinity_apu", "ryzen"}
 BOCHS_LAST_WORDS = "Bochs is exiting with the following message:"
 BOCHS_FILES = {"bochsbios": Path("/usr/share/bochs/BIOS-bochs-latest"),
                "vgabios": Path("/usr/share/bochs/VGABIOS-lgpl-latest")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import guestfiles
 from common import Failure
-from machine import BOCHS_MODEL, ROOT_MEMORY_MIB, VENDORS, Module
+from machine import BOCHS_AMD_MODELS, BOCHS_MODEL, ROOT_MEMORY_MIB, VENDORS, Module
 
 VPS_MAX = 64
 CHILDREN_MAX = 16
@@ -216,6 +216,9 @@ def check_emulator(options):
     for option, model in (("--qemu-cpu", options.qemu_cpu), ("--bochs-cpu", options.bochs_cpu)):
         if model is not None and not re.fullmatch(r"[\w.,+=-]+", model, re.ASCII):
             raise Failure(f"{option}: {model!r} is not a CPU model")
+    if options.cpu and options.bochs_cpu and (options.cpu == "svm") != (options.bochs_cpu in BOCHS_AMD_MODELS):
+        raise Failure(f"--bochs-cpu {options.bochs_cpu}: not with --cpu {options.cpu}; the model is of a processor "
+                      f"without {VENDORS[options.cpu].name}")
 
 
 def settle(options, accelerator):

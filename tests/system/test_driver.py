@@ -619,14 +619,18 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
         self.assertFalse((self.folder / "build/run/boot.iso").exists())
 
     def test_model(self):
-        """A model of Bochs' chooses Bochs, whatever the host could do; one of QEMU's is no use there."""
+        """A model of Bochs' chooses Bochs, whatever the host could do, and must fit --cpu; one of QEMU's is no use
+        there."""
         script = 'frame("d", 0, open("bochsrc", "rb").read()); frame("x", 0, "0")' + self.POWER_OFF
-        for cpu in ("svm", "vmx"):
-            status, out, err = self.run_driver(script, "--exec", "x", "--cpu", cpu, "--bochs-cpu", "ryzen")
+        for cpu, model, other in (("svm", "ryzen", "tigerlake"), ("vmx", "tigerlake", "ryzen")):
+            status, out, err = self.run_driver(script, "--exec", "x", "--cpu", cpu, "--bochs-cpu", model)
             self.assertEqual(status, 0, err)
-            self.assertIn("model=ryzen, count=1,", out.decode())
+            self.assertIn(f"model={model}, count=1,", out.decode())
             self.assertIn("running on Bochs\n", err)
-        status, _, err = self.run_driver("", "--bochs-cpu", "ryzen", "--qemu-cpu", "max")
+            status, _, err = self.run_driver("", "--cpu", cpu, "--bochs-cpu", other)
+            self.assertEqual(status, 2)
+            self.assertRegex(err, f"--bochs-cpu {other}: not with --cpu {cpu};")
+        status, _, err = self.run_driver("", "--bochs-cpu", "tigerlake", "--qemu-cpu", "max")
         self.assertEqual(status, 2)
         self.assertRegex(err, "--qemu-cpu: this runs on Bochs")
 
