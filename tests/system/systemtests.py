@@ -46,8 +46,10 @@ def text_of(path):
         return ""
 
 
-def fill(text):
-    """Replaces the names of folders and versions that only the running suite knows."""
+def fill(text, cpu="any"):
+    """Replaces the names of folders and versions that only the running suite knows, and of the instance's backend."""
+    if cpu in machine.VENDORS:
+        text = text.replace("{backend}", machine.VENDORS[cpu].name)
     if "{files}" in text:
         text = text.replace("{files}", str(badfiles.make(BUILD / "test" / "files")))
     if "{release}" in text:
@@ -90,39 +92,46 @@ def boot_modules(section):
     return modules
 
 
-def boot_command(section, folder):
+def boot_machine(section, cpu):
+    """The machine of a boot test: an emulated CPU with this backend, whatever the host has."""
+    is_bochs = section.get("emulator", "bochs" if cpu == "vmx" else "qemu") == "bochs"
+    return machine.Machine(OUT / section.get("image", "partita.elf"), section.get("cmdline", ""), boot_modules(section),
+                           section.getint("lps", 1), section.getint("memory", 256), section.get("cpu", ""),
+                           section.get("firmware", "bios" if is_bochs else "kernel"),
+                           machine.bochs() if is_bochs else machine.software())
+
+
+def boot_command(box, folder):
     """The emulator's command line for a boot test."""
-    emulator = section.get("emulator", "qemu")
-    firmware = section.get("firmware", "bios" if emulator == "bochs" else "kernel")
-    box = machine.Machine(OUT / section.get("image", "partita.elf"), section.get("cmdline", ""), boot_modules(section),
-                          section.getint("lps", 1), section.getint("memory", 256), section.get("cpu", ""), firmware)
     disc = None
-    if firmware != "kernel":
+    if box.firmware != "kernel":
         disc = folder / "boot.iso"
         iso.make(disc, box.image, box.command_line, box.modules)
-    if emulator == "bochs":
+    if box.accelerator.is_bochs:
         return machine.bochs_command(box, folder, disc)
     return machine.qemu_command(box, folder, root_console="file:com1.log", iso=disc)
 
 
-def run_boot(section, folder, _cpu):
+def run_boot(section, folder, cpu):
     """kind=boot: the hypervisor and whatever modules; judged by its log, and by how the machine ends if that is set."""
-    expect, forbid, only, console = (compiled(key, fill(section.get(key, "")))
+    expect, forbid, only, console = (compiled(key, fill(section.get(key, ""), cpu))
                                      for key in ("expect", "forbid", "only", "console"))
     must_end = section.getboolean("ends", False) or "status" in section
     if not expect and not must_end:
         raise Broken("a boot test that expects nothing")
     log = folder / "hv.log"
+    box = boot_machine(section, cpu)
     with open(folder / "emulator.log", "wb") as errors:
-        process = machine.start(boot_command(section, folder), folder, stdin=subprocess.DEVNULL, stdout=errors,
+        process = machine.start(boot_command(box, folder), folder, stdin=subprocess.DEVNULL, stdout=errors,
                                 stderr=errors)
         try:
             if must_end:
-                status = wait_for_end(process, limit(section))
+                wait_for_end(process, limit(section, cpu))
+                status = machine.ending(box, folder, process)
                 if "status" in section and status not in statuses(section):
-                    raise Broken(f"the emulator ended with {status}, expected {section['status']}")
+                    raise Broken(f"the machine ended with {status}, expected {section['status']}")
             else:
-                watch_log(process, log, expect, limit(section))
+                watch_log(process, log, expect, limit(section, cpu))
         finally:
             machine.stop(process)
     verify("hypervisor log", text_of(log), expect, forbid, only)
@@ -260,7 +269,7 @@ def run_nested(section, folder, cpu):
 KINDS = {"boot": run_boot, "run": run_run, "direct": run_direct, "nested": run_nested, "guest": None}
 
 
-DEFAULT_BACKENDS = {"boot": "any", "run": "svm vmx", "guest": "svm vmx", "direct": "any", "nested": "svm"}
+DEFAULT_BACKENDS = {"boot": "svm vmx", "run": "svm vmx", "guest": "svm vmx", "direct": "any", "nested": "svm"}
 
 
 def backends(section):

@@ -698,8 +698,8 @@ kind = run
 backend = svm
 slow = yes
 [boot-c]
-kind = boot
-expect = x
+kind = direct
+group = boot
 [guest-d]
 kind = guest
 image = hello.elf
@@ -759,6 +759,19 @@ lps = 2
         path.write_text("[a]\nkind = run\nslow = maybe\n", encoding="utf-8")
         with self.assertRaisesRegex(Failure, "slow = 'maybe', expected yes, no, svm or vmx"):
             suite.system_tests(path)
+
+    def test_boot_machine(self):
+        """A boot has an instance on each emulator, and its patterns know the backend; one that says so is elsewhere."""
+        path = self.folder / "boot.cfg"
+        path.write_text("[a]\nkind = boot\n", encoding="utf-8")
+        self.assertEqual([test.name for test in suite.system_tests(path)], ["a", "a@vmx"])
+        sections = configparser.ConfigParser()
+        sections.read_dict({"plain": {}, "bochs": {"emulator": "bochs", "cpu": "ryzen"}, "bios": {"firmware": "bios"}})
+        for name, cpu, wanted in (("plain", "svm", (False, "kernel", "")), ("plain", "vmx", (True, "bios", "")),
+                                  ("bochs", "svm", (True, "bios", "ryzen")), ("bios", "svm", (False, "bios", ""))):
+            box = systemtests.boot_machine(sections[name], cpu)
+            self.assertEqual((box.accelerator.is_bochs, box.firmware, box.cpu), wanted)
+        self.assertEqual([systemtests.fill("{backend}", cpu) for cpu in ("svm", "vmx")], ["AMD-V", "VT-x"])
 
     def test_long_programs(self):
         """A test program on generated input has a second, slow instance that says how many cases to make."""
