@@ -18,9 +18,10 @@ uint64_t vmx_get_cr0(struct vp *vp)
     return (vmcs_read(VMCS_GUEST_CR0) & ~VMX_CR0_HOST_OWNED) | (vmx_of(vp)->cr0_shadow & VMX_CR0_HOST_OWNED);
 }
 
+/* All but what VMX operation wants set: a bit that no guest has was set from outside, and the next entry fails. */
 uint64_t vmx_get_cr4(void)
 {
-    return vmcs_read(VMCS_GUEST_CR4) & VMX_CR4_GUEST_OWNED;
+    return vmcs_read(VMCS_GUEST_CR4) & ~vmx_limits.cr4_must;
 }
 
 void vmx_set_cr0(struct vp *vp, uint64_t value)

@@ -251,14 +251,33 @@ enum exit_action exit_interrupt(struct vp *vp)
     return leave(vp, VP_RUN_INTERRUPT);
 }
 
-enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what)
+/* A register of the backend's. */
+static union hv_register_value register_of(struct vp *vp, uint32_t name)
 {
+    union hv_register_value value = {0};
+    hv_status_t status = backend->get_register(vp, name, &value);
+
+    ASSERT(status == HV_STATUS_SUCCESS);
+    return value;
+}
+
+/* Logs what decides whether a processor takes a VP's state. */
+static void dump(struct vp *vp)
+{
+    const struct hv_x64_segment_register cs = register_of(vp, HvX64RegisterCs).segment;
     struct vp_paging_state paging;
 
     backend->get_paging(vp, &paging);
-    log_line("partition %lu VP %u: cannot go on: %s (exit %lx)", vp->partition->id, vp->index, what, code);
     log_line("  RIP %lx RSP %lx RFLAGS %lx CR0 %lx CR3 %lx CR4 %lx EFER %lx CPL %u", vp->regs.rip, vp->regs.gpr[VP_RSP],
              vp->regs.rflags, paging.cr0, paging.cr3, paging.cr4, paging.efer, paging.cpl);
+    log_line("  CS %x base %lx limit %x attributes %x DR6 %lx DR7 %lx", cs.selector, cs.base, cs.limit, cs.attributes,
+             register_of(vp, HvX64RegisterDr6).reg64, register_of(vp, HvX64RegisterDr7).reg64);
+}
+
+enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what)
+{
+    log_line("partition %lu VP %u: cannot go on: %s (exit %lx)", vp->partition->id, vp->index, what, code);
+    dump(vp);
     if (vp->is_root) {
         panic("the root partition cannot go on: %s", what);
     }
