@@ -30,6 +30,9 @@
 #define CPUID_SVM_EDX_PAUSE_GAP     (1u << 12)
 
 struct backend_features svm_features = {.has_thread_count = true};
+uint32_t svm_asid_count;
+bool svm_has_next_rip;
+bool svm_has_decode_assist;
 bool svm_interrupts_are_virtual;
 bool svm_has_pause_filter;
 bool svm_has_pause_threshold;
@@ -65,9 +68,9 @@ static enum backend_fit svm_probe(char *why, size_t size)
         return BACKEND_UNUSABLE;
     }
     struct cpuid_result svm = cpuid(CPUID_SVM, 0);
-    svm_features.has_next_rip = (svm.edx & CPUID_SVM_EDX_NEXT_RIP) != 0;
-    svm_features.has_decode_assist = (svm.edx & CPUID_SVM_EDX_DECODE_ASSIST) != 0;
-    svm_features.tlb_tag_count = svm.ebx;
+    svm_has_next_rip = (svm.edx & CPUID_SVM_EDX_NEXT_RIP) != 0;
+    svm_has_decode_assist = (svm.edx & CPUID_SVM_EDX_DECODE_ASSIST) != 0;
+    svm_asid_count = svm.ebx;
     svm_has_pause_filter = (svm.edx & CPUID_SVM_EDX_PAUSE_FILTER) != 0;
     svm_has_pause_threshold = (svm.edx & CPUID_SVM_EDX_PAUSE_GAP) != 0;
     svm_interrupts_are_virtual = is_qemu_software_cpu();

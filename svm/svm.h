@@ -53,6 +53,10 @@ static inline struct svm_vp *svm_of(struct vp *vp)
 /* svm.c: what this processor can do. */
 extern struct backend_features svm_features;
 extern struct gpa_format svm_gpa_format;
+extern uint32_t svm_asid_count;
+/* Exits carry the next instruction's address; those for memory the instruction's bytes. */
+extern bool svm_has_next_rip;
+extern bool svm_has_decode_assist;
 /* External interrupts go in as virtual interrupts instead of through EVENTINJ: a fault of QEMU's software CPU. */
 extern bool svm_interrupts_are_virtual;
 /* PAUSE exits after a number of them, not each time; with the threshold, of them in a row. */

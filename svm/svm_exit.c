@@ -13,7 +13,7 @@ static uint8_t insn_length(const struct vp *vp, const struct vmcb *vmcb)
 {
     uint64_t length = vmcb->next_rip - vp->regs.rip;
 
-    return svm_features.has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : 0;
+    return svm_has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : 0;
 }
 
 static NOINLINE enum exit_action handle_io(struct vp *vp, const struct vmcb *vmcb)
@@ -41,7 +41,7 @@ static NOINLINE enum exit_action handle_nested_fault(struct vp *vp, const struct
         .in_page_walk = (vmcb->exit_info1 & VMCB_NPF_PAGE_WALK) != 0,
     };
 
-    if (svm_features.has_decode_assist && vmcb->fetched_byte_count <= sizeof(vmcb->fetched_bytes)) {
+    if (svm_has_decode_assist && vmcb->fetched_byte_count <= sizeof(vmcb->fetched_bytes)) {
         access.byte_count = vmcb->fetched_byte_count;
         memcpy(access.bytes, vmcb->fetched_bytes, access.byte_count);
     }

@@ -16,7 +16,7 @@
 static NOINLINE void asid_renew(struct svm_cpu *cpu, struct svm_vp *own)
 {
     own->vmcb->tlb_control = VMCB_TLB_NONE;
-    if (cpu->next_asid >= svm_features.tlb_tag_count) {
+    if (cpu->next_asid >= svm_asid_count) {
         cpu->next_asid = 1;
         cpu->asid_epoch++;
         own->vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;

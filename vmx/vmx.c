@@ -19,10 +19,8 @@
 #define PHYSICAL_BITS_MASK     0xffu
 #define VPID_COUNT             0x10000u
 
-struct backend_features vmx_features = {
-    .has_next_rip = true,
-    .has_decode_assist = false,
-};
+struct backend_features vmx_features;
+uint32_t vmx_vpid_count;
 struct vmx_limits vmx_limits;
 
 static struct vmx_allowed read_allowed(uint32_t msr)
@@ -132,7 +130,7 @@ static enum backend_fit vmx_probe(char *why, size_t size)
         vmx_limits.cpu2.may &= ~VMX_CPU2_VPID; /* not without the instruction that flushes them */
     }
     vmx_features.has_virtual_eoi = vmx_has_virtual_apic();
-    vmx_features.tlb_tag_count = vmx_limits.cpu2.may & VMX_CPU2_VPID ? VPID_COUNT : 1;
+    vmx_vpid_count = vmx_limits.cpu2.may & VMX_CPU2_VPID ? VPID_COUNT : 1;
     vmx_gpa_format.has_1g_pages = (vmx_limits.ept_vpid & VMX_CAP_EPT_1G) != 0;
     if (vmx_limits.ept_vpid & VMX_CAP_EPT_ACCESSED_DIRTY) {
         ept_use_accessed_dirty();

@@ -108,6 +108,7 @@ static inline struct vmx_vp *vmx_of(struct vp *vp)
 
 /* vmx.c: what this processor can do and must have. */
 extern struct backend_features vmx_features;
+extern uint32_t vmx_vpid_count; /* one more than the highest VPID in use */
 extern struct gpa_format vmx_gpa_format;
 extern struct vmx_limits vmx_limits;
 

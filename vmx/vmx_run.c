@@ -154,7 +154,7 @@ static NOINLINE void switch_out(struct vp *vp)
 /* Gives the VP a VPID that nothing in this processor's TLB is tagged with. */
 static NOINLINE void vpid_renew(struct vmx_cpu *cpu, struct vmx_vp *own)
 {
-    if (cpu->next_vpid >= vmx_features.tlb_tag_count) {
+    if (cpu->next_vpid >= vmx_vpid_count) {
         cpu->next_vpid = 1;
         cpu->vpid_epoch++;
         vmx_invvpid(VMX_INVVPID_ALL, 0);

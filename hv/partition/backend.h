@@ -67,11 +67,8 @@ struct msr_rules {
 
 /* Capabilities that common code asks for; never the vendor. */
 struct backend_features {
-    bool has_next_rip;      /* exits carry the instruction length */
-    bool has_decode_assist; /* memory exits carry instruction bytes */
-    bool has_thread_count;  /* CPUID leaf 0x80000008 gives the number of threads, and 0x80000001 says if it is not 1 */
-    bool has_virtual_eoi;   /* EOIs need no exit while the APIC is in x2APIC mode and no SINT has AutoEOI */
-    uint32_t tlb_tag_count; /* ASIDs or VPIDs */
+    bool has_thread_count; /* CPUID leaf 0x80000008 gives the number of threads, and 0x80000001 says if it is not 1 */
+    bool has_virtual_eoi;  /* EOIs need no exit while the APIC is in x2APIC mode and no SINT has AutoEOI */
 };
 
 /* The memory-management registers that a guest page walk needs. */

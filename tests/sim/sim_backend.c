@@ -69,7 +69,7 @@ static struct gpa_format format = {
 
 #define STORED_MSR_RESET (1ull << 24)
 
-static struct backend_features features = {.has_next_rip = true, .has_thread_count = true, .tlb_tag_count = 16};
+static struct backend_features features = {.has_thread_count = true};
 
 static struct msr_rules state_msrs;
 static struct msr_rules child_msrs;

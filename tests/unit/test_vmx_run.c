@@ -72,7 +72,7 @@ static struct vmx_cpu own_cpus[2];
 static struct vmx_vp own;
 static struct vp vp;
 
-struct backend_features vmx_features = {.tlb_tag_count = VPID_COUNT};
+uint32_t vmx_vpid_count = VPID_COUNT;
 struct vmx_limits vmx_limits;
 
 static uint64_t fake_read(enum vmcs_field field)
