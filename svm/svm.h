@@ -29,6 +29,8 @@ struct svm_vp {
     bool needs_check;         /* [V] state was set from outside: vmcb_check() before the next entry */
     bool has_event;           /* [V] the VMCB has an event or a window from the last entry */
     bool injects_interrupt;   /* [V] this entry delivers an interrupt as a virtual one */
+    uint64_t software_event;  /* [V] software interrupt that the last entry injected, or 0 */
+    uint64_t software_rip;    /* [V] RIP that came with it */
     bool awaits_iret;         /* [V] IRET of an NMI handler seen, not completed */
     uint64_t iret_rip;        /* [V] where that IRET stands */
     uint64_t shadow_rip;      /* [V] the instruction behind an STI, entered so many times */

@@ -97,6 +97,19 @@ static void keep_shadow(struct vp *vp, bool has_interrupt)
     own->shadow_tries += own->shadow_tries < SVM_SHADOW_TRIES_MAX ? 1 : 0;
 }
 
+/* What a software interrupt pushes is the next instruction's address where the processor knows that, else RIP. */
+static void inject_software(struct vp *vp, uint64_t interruption)
+{
+    struct svm_vp *own = svm_of(vp);
+
+    own->software_event = interruption;
+    own->software_rip = vp->regs.rip;
+    own->vmcb->next_rip = vp->regs.rip + hv_pending_interruption_insn_length(interruption);
+    if (!svm_has_next_rip) {
+        vp->regs.rip = own->vmcb->next_rip;
+    }
+}
+
 void svm_put_events(struct vp *vp)
 {
     struct svm_vp *own = svm_of(vp);
@@ -108,6 +121,7 @@ void svm_put_events(struct vp *vp)
     own->has_event = event.inject || event.want_interrupt_window || vp->interrupt_shadow;
     vmcb->event_injection = 0;
     own->injects_interrupt = false;
+    own->software_event = 0;
     close_interrupt_window(vmcb);
     if (svm_interrupts_are_virtual && event.inject && type == HV_X64_PENDING_INTERRUPT &&
         (vp->regs.rflags & X86_RFLAGS_IF) && !vp->interrupt_shadow) {
@@ -118,6 +132,8 @@ void svm_put_events(struct vp *vp)
         if (type == HV_X64_PENDING_NMI) {
             vp->nmi_masked = true;
             vmcb->intercept_misc1 |= VMCB_MISC1_IRET;
+        } else if (type == HV_X64_PENDING_SOFTWARE_INTERRUPT) {
+            inject_software(vp, event.interruption);
         }
     }
     if (vp->interrupt_shadow && (vp->regs.rflags & X86_RFLAGS_IF)) {
@@ -187,6 +203,10 @@ void svm_take_events(struct vp *vp)
         }
         break;
     case VMCB_EVENT_SOFTWARE:
-        break; /* RIP is still at INT n: it executes again */
+        if (own->software_event != 0) {
+            vp->pending_interruption = own->software_event;
+            vp->regs.rip = own->software_rip;
+        }
+        break; /* else RIP is still at the guest's INT n: it executes again */
     }
 }

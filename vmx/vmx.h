@@ -85,6 +85,7 @@ struct vmx_vp {
     bool wants_pdptes;               /* [V] paging registers were set from outside: PDPTEs may be older than them */
     uint32_t vpid;                   /* [V] as in the VMCS */
     bool has_event;                  /* [V] the VMCS has an event or a window from the last entry */
+    uint64_t software_event;         /* [V] software interrupt that the last entry injected, or 0 */
     uint32_t cpu_controls;           /* [V] as in the VMCS */
     uint32_t cpu2_controls;          /* [V] as in the VMCS */
     uint32_t interrupt_status;       /* [V] as in the VMCS */

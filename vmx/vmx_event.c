@@ -37,9 +37,12 @@ static void inject(struct vp *vp, uint64_t interruption)
         vp->nmi_masked = false; /* the processor blocks further ones itself, and insists on doing so */
     }
     if (type == VMX_EVENT_SOFTWARE) {
-        /* What is pushed is RIP plus the length, which must not be zero everywhere; RIP is behind the instruction. */
-        vp->regs.rip--;
-        vmcs_write(VMCS_ENTRY_INSN_LENGTH, 1);
+        uint32_t length = hv_pending_interruption_insn_length(interruption);
+
+        /* What is pushed is RIP plus the length, which must not be zero everywhere. */
+        vp->regs.rip -= length == 0 ? 1 : 0;
+        vmcs_write(VMCS_ENTRY_INSN_LENGTH, length == 0 ? 1 : length);
+        vmx_of(vp)->software_event = interruption;
     }
     vmcs_write(VMCS_ENTRY_EVENT, event);
 }
@@ -73,6 +76,7 @@ void vmx_put_events(struct vp *vp)
         /* Processors may open the NMI window in the shadow of STI, where an NMI is held back: wait for its end. */
         windows = own->blocked & VMX_BLOCKED_STI ? VMX_CPU_INTERRUPT_WINDOW : VMX_CPU_NMI_WINDOW;
     }
+    own->software_event = 0;
     own->has_event = event.inject || event.want_interrupt_window || event.want_nmi_window;
     if (event.inject) {
         inject(vp, event.interruption);
@@ -88,6 +92,7 @@ void vmx_put_events(struct vp *vp)
 
 void vmx_collect_event(struct vp *vp)
 {
+    uint64_t software_event = vmx_of(vp)->software_event;
     uint32_t info = (uint32_t)vmcs_read(VMCS_VECTORING_EVENT);
     uint32_t vector = info & VMX_EVENT_VECTOR_MASK;
 
@@ -110,6 +115,11 @@ void vmx_collect_event(struct vp *vp)
         }
         break;
     case VMX_EVENT_SOFTWARE:
+        if (software_event != 0) {
+            vp->pending_interruption = software_event;
+            vp->regs.rip += hv_pending_interruption_insn_length(software_event) == 0 ? 1 : 0;
+        }
+        break; /* the guest's own: as below */
     case VMX_EVENT_PRIVILEGED_SOFTWARE:
     case VMX_EVENT_SOFTWARE_EXCEPTION:
     case VMX_EVENT_OTHER:

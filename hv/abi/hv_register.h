@@ -402,6 +402,13 @@ static inline uint32_t hv_pending_interruption_vector(uint64_t value)
     return (uint32_t)((value & HV_PENDING_INTERRUPTION_VECTOR_MASK) >> HV_PENDING_INTERRUPTION_VECTOR_SHIFT);
 }
 
+/* Of a software interrupt: the length of the instruction, at which RIP is then; with 0, RIP is behind it. */
+static inline uint32_t hv_pending_interruption_insn_length(uint64_t value)
+{
+    return (uint32_t)((value & HV_PENDING_INTERRUPTION_INSTRUCTION_LENGTH_MASK) >>
+                      HV_PENDING_INTERRUPTION_INSTRUCTION_LENGTH_SHIFT);
+}
+
 static inline uint32_t hv_pending_interruption_error_code(uint64_t value)
 {
     return (uint32_t)(value >> HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT);

@@ -19,7 +19,10 @@
 
 #define VECTOR     0xedu
 #define ERROR_CODE 6u
+#define RIP        0x1000u
+#define LENGTH     2u
 
+bool svm_has_next_rip;
 bool svm_interrupts_are_virtual;
 bool svm_has_pause_filter;
 bool svm_has_pause_threshold;
@@ -142,6 +145,31 @@ static void test_an_interrupted_delivery_is_done_again(void **state)
     assert_int_equal(collect(event(VMCB_EVENT_SOFTWARE, VECTOR)), 0);
 }
 
+/* The guest has no instruction that would execute again: the root has set the event. */
+static void test_an_injected_software_interrupt_is_injected_again(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++) {
+        uint64_t length = i / 2 * LENGTH;
+        uint64_t interruption = hv_pending_interruption(HV_X64_PENDING_SOFTWARE_INTERRUPT, VECTOR) |
+                                length << HV_PENDING_INTERRUPTION_INSTRUCTION_LENGTH_SHIFT;
+
+        svm_has_next_rip = i % 2 != 0;
+        vp.regs.rip = RIP;
+        vp.pending_interruption = interruption;
+        svm_prepare_events(&vp);
+        assert_int_equal(vmcb.event_injection, event(VMCB_EVENT_SOFTWARE, VECTOR));
+        assert_int_equal(vmcb.next_rip, RIP + length);
+        assert_int_equal(vp.regs.rip, svm_has_next_rip ? RIP : RIP + length);
+        assert_int_equal(collect(event(VMCB_EVENT_SOFTWARE, VECTOR)), interruption);
+        assert_int_equal(vp.regs.rip, RIP);
+    }
+    /* The next one is the guest's. */
+    vp.pending_interruption = 0;
+    svm_prepare_events(&vp);
+    assert_int_equal(collect(event(VMCB_EVENT_SOFTWARE, VECTOR)), 0);
+}
+
 /* QEMU's software CPU says "exception" of a virtual interrupt; injected as one, it would be refused. */
 static void test_no_exception_has_the_vector_of_an_interrupt(void **state)
 {
@@ -214,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup(test_an_interrupt_is_injected, start),
         cmocka_unit_test_setup(test_an_interrupt_is_virtual_where_it_has_to_be, start),
         cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),
+        cmocka_unit_test_setup(test_an_injected_software_interrupt_is_injected_again, start),
         cmocka_unit_test_setup(test_no_exception_has_the_vector_of_an_interrupt, start),
         cmocka_unit_test_setup(test_no_window_opens_in_a_shadow, start),
         cmocka_unit_test_setup(test_a_shadow_lasts_until_rip_moves, start),

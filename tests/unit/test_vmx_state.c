@@ -110,6 +110,13 @@ static uint64_t with_error(uint64_t interruption)
            (uint64_t)ERROR_CODE << HV_PENDING_INTERRUPTION_ERROR_CODE_SHIFT;
 }
 
+/* A software interrupt by an instruction of this length. */
+static uint64_t software_interrupt(uint64_t length)
+{
+    return hv_pending_interruption(HV_X64_PENDING_SOFTWARE_INTERRUPT, VECTOR) |
+           length << HV_PENDING_INTERRUPTION_INSTRUCTION_LENGTH_SHIFT;
+}
+
 /* What an entry with this pending event injects. */
 static uint64_t injected(uint64_t interruption)
 {
@@ -158,6 +165,10 @@ static void test_a_software_interrupt_returns_behind_itself(void **state)
     assert_int_equal(injected(hv_pending_interruption(HV_X64_PENDING_SOFTWARE_INTERRUPT, VECTOR)),
                      event_word(VMX_EVENT_SOFTWARE, VECTOR));
     assert_int_equal(vp.regs.rip + vmcs[VMCS_ENTRY_INSN_LENGTH], RIP);
+    vp.regs.rip = RIP;
+    (void)injected(software_interrupt(LENGTH));
+    assert_int_equal(vp.regs.rip, RIP);
+    assert_int_equal(vmcs[VMCS_ENTRY_INSN_LENGTH], LENGTH);
 }
 
 static void test_a_waiting_nmi_opens_a_window(void **state)
@@ -204,6 +215,22 @@ static void test_an_interrupted_delivery_is_done_again(void **state)
     assert_int_equal(collected(event_word(VMX_EVENT_SOFTWARE, VECTOR)), 0);
     assert_int_equal(collected(event_word(VMX_EVENT_PRIVILEGED_SOFTWARE, X86_VECTOR_DB)), 0);
     assert_int_equal(collected(event_word(VMX_EVENT_SOFTWARE_EXCEPTION, X86_VECTOR_BP)), 0);
+}
+
+/* The guest has no instruction that would execute again: the root has set the event. */
+static void test_an_injected_software_interrupt_is_injected_again(void **state)
+{
+    (void)state;
+    for (uint64_t length = 0; length <= LENGTH; length += LENGTH) {
+        vp.regs.rip = RIP;
+        (void)injected(software_interrupt(length));
+        assert_int_equal(collected(event_word(VMX_EVENT_SOFTWARE, VECTOR)), software_interrupt(length));
+        assert_int_equal(vp.regs.rip, RIP);
+    }
+    /* The next one is the guest's. */
+    (void)injected(0);
+    assert_int_equal(collected(event_word(VMX_EVENT_SOFTWARE, VECTOR)), 0);
+    assert_int_equal(vp.regs.rip, RIP);
 }
 
 /* The guest's MOV of this value, from RCX, to a control register. */
@@ -484,6 +511,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_software_interrupt_returns_behind_itself, start),
         cmocka_unit_test_setup(test_a_waiting_nmi_opens_a_window, start),
         cmocka_unit_test_setup(test_an_interrupted_delivery_is_done_again, start),
+        cmocka_unit_test_setup(test_an_injected_software_interrupt_is_injected_again, start),
         cmocka_unit_test_setup(test_the_cache_bits_are_the_guest_s_to_see_only, start),
         cmocka_unit_test_setup(test_bad_values_fault, start),
         cmocka_unit_test_setup(test_paging_enters_and_leaves_long_mode, start),
