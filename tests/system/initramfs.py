@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Writes the guest's initramfs: a newc cpio archive with BusyBox, and a second tiny one that carries a command."""
+"""Writes the guest's initramfs, a newc cpio archive with BusyBox and a second tiny one that carries a command; finds
+what is wrong with another."""
 
+import bz2
 import gzip
+import lzma
 import os
+import re
 import stat
 import subprocess
+import zlib
 from pathlib import Path
 
 from common import Failure, write_if_changed
@@ -129,3 +134,61 @@ def ensure(busybox, modules, target):
         return
     write_if_changed(target, build(busybox, modules))
     target.touch()
+
+
+NOT_ZERO = re.compile(rb"[^\0]")
+CPIO_MAGICS = (b"070701", b"070702")
+CPIO_HEADER_BYTES = 110
+CPIO_FILE_SIZE, CPIO_NAME_SIZE = 54, 94  # hexadecimal, eight digits each
+DECOMPRESSORS = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
+    b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ),
+    b"BZh": bz2.BZ2Decompressor,
+}
+
+
+def end_of_cpio(data, at):
+    """Where the archive that begins at an offset ends, or None when it is cut off."""
+    name = b""
+    while name != b"TRAILER!!!":
+        header = data[at:at + CPIO_HEADER_BYTES]
+        try:
+            size, name_size = (int(header[field:field + 8], 16) for field in (CPIO_FILE_SIZE, CPIO_NAME_SIZE))
+        except ValueError:
+            return None
+        if len(header) < CPIO_HEADER_BYTES or not header.startswith(CPIO_MAGICS):
+            return None
+        name = bytes(data[at + CPIO_HEADER_BYTES:at + CPIO_HEADER_BYTES + name_size - 1])
+        at += -(-(CPIO_HEADER_BYTES + name_size) // 4) * 4
+        at += -(-size // 4) * 4
+    return at if at <= len(data) + 3 else None
+
+
+def damage(data):
+    """What is wrong with an initramfs, or None: archives one behind the other, each plain or compressed, with zeros in
+    between (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). What is none of those that can be read
+    here, by its first bytes, is left to the kernel."""
+    at = 0
+    while (begin := NOT_ZERO.search(data, at)) is not None:
+        at = begin.start()
+        magic = next((magic for magic in DECOMPRESSORS if data.startswith(magic, at)), None)
+        if magic is not None:
+            stream = DECOMPRESSORS[magic]()
+            try:
+                inside = stream.decompress(data[at:])
+            except (zlib.error, lzma.LZMAError, OSError) as error:
+                return f"its compressed part at byte {at} cannot be decompressed ({error})"
+            if not stream.eof:
+                return f"its compressed part at byte {at} is cut off"
+            fault = damage(inside)
+            if fault is not None:
+                return f"in its compressed part at byte {at}, {fault}"
+            at = len(data) - len(stream.unused_data)
+        elif data.startswith(CPIO_MAGICS, at):
+            end = end_of_cpio(data, at)
+            if end is None:
+                return f"its cpio archive at byte {at} is cut off or broken"
+            at = end
+        else:
+            return None
+    return None

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import guestfiles
+import initramfs
 from common import Failure
 from machine import BOCHS_AMD_MODELS, BOCHS_MODEL, ROOT_MEMORY_MIB, VENDORS, Module
 
@@ -198,6 +199,10 @@ def check(options):
     if options.initrd is not None and options.initrd != NONE:
         options.initrd = readable("--initrd", options.initrd)
     check_sizes(options)
+    if options.initrd is not None and options.initrd != NONE:
+        fault = initramfs.damage(options.initrd.read_bytes())
+        if fault is not None:
+            raise Failure(f"--initrd: {options.initrd} is damaged: {fault}; give a whole one")
     if options.command is not None:
         if options.initrd == NONE:
             raise Failure("--exec needs an initrd, and --initrd none leaves it out")

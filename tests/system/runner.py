@@ -284,6 +284,11 @@ def show_logs(folder, names=("hv.log", "root.log", "emulator.log"), count=LOG_LI
                 print(f"    {line}", file=sys.stderr)
 
 
+def names_of(children):
+    """For people."""
+    return ", ".join(f"child {child}" for child in children)
+
+
 def how_it_ended(folder, emulator_status):
     """In words, for an end that should not have come. A hypervisor that stopped has said why it cannot go on."""
     if emulator_status == machine.STATUS_STOPPED:
@@ -298,8 +303,12 @@ def verdict(reason, output, folder, options, emulator_status):
     if reason == "quit":
         return 0
     if reason == "timeout":
-        say(f"no end after {options.timeout} s (--timeout), the machine was stopped; logs: {folder}")
+        running = [child for child in range(output.children) if child not in output.statuses]
+        say(f"no end after {options.timeout} s (--timeout) of {names_of(running)}, the machine was stopped; "
+            f"logs: {folder}")
         show_logs(folder)
+        if not output.owns_terminal and not output.shows_consoles:
+            show_logs(folder, [f"child{child}.log" for child in running], CONSOLE_LINES)
         return STATUS_TIMEOUT
     for text in output.errors + output.faults:
         say(text)
@@ -316,7 +325,7 @@ def verdict(reason, output, folder, options, emulator_status):
     if refusal is not None:
         say(f"QEMU did not start: {refusal}")
         return STATUS_BROKEN
-    missing = ", ".join(f"child {child}" for child in range(output.children) if child not in output.statuses)
+    missing = names_of(child for child in range(output.children) if child not in output.statuses)
     what = how_it_ended(folder, emulator_status)
     if emulator_status == machine.STATUS_STOPPED:
         say(what)

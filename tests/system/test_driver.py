@@ -2,6 +2,7 @@
 """Tests of the driver itself: frames, argument checks, the files it makes, whole runs against a stand-in for the
 emulators."""
 
+import bz2
 import configparser
 import contextlib
 import gzip
@@ -11,6 +12,7 @@ import pty
 import re
 import select
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -342,6 +344,32 @@ for child in range(3):
                    'append="console=ttyS0 quiet panic=-1 a,,b c",vmlinuz kernel,initrd.img initrd')
         self.assertEqual(status, 0)
         self.assertEqual(out.decode().splitlines(), [f"child{n}: {modules}|640M|2" for n in range(3)])
+
+    def test_damaged_initrd(self):
+        """Whatever is missing of it, and plain or compressed, is said before anything starts; a whole one is taken."""
+        archive = initramfs.Archive()
+        archive.add("etc", stat.S_IFDIR | 0o755)
+        archive.add("etc/text", stat.S_IFREG | 0o644, bytes(range(256)) * 20)
+        plain = archive.finish()
+        forms = {"plain": plain, "gzip": gzip.compress(plain), "xz": lzma.compress(plain), "bzip2": bz2.compress(plain)}
+        for name, data in forms.items():
+            with self.subTest(form=name):
+                self.assertIsNone(initramfs.damage(data))
+                self.assertIsNone(initramfs.damage(initramfs.with_command(data, "true")))
+                # Zeros behind the archive's end are nothing of it.
+                whole = data.rstrip(b"\0") if name == "plain" else data
+                for cut in (1, 4, 7, len(whole) // 2, len(whole) - 7):
+                    self.assertRegex(initramfs.damage(whole[:-cut]), "cut off", cut)
+                broken = bytearray(data)
+                broken[len(data) // 2] ^= 0xff
+                self.assertIsNotNone(initramfs.damage(gzip.compress(plain[:-200])))
+                if name != "plain":
+                    self.assertRegex(initramfs.damage(bytes(broken)), "cannot be decompressed|cut off")
+        self.assertIsNone(initramfs.damage(b"something else"))
+        self.initrd.write_bytes(forms["gzip"][:-4])
+        status, _, err = self.run_driver("", "--exec", "true")
+        self.assertEqual((status, err.count("\n")), (2, 1), err)
+        self.assertRegex(err, "--initrd: .*base.img is damaged: its compressed part at byte 0 is cut off")
 
     def test_sizes(self):
         """Files too big for the child or the machine are named with what to do; the machine grows with large ones."""

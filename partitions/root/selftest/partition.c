@@ -131,12 +131,20 @@ static const char *check_deposited(uint64_t page)
  * were deposited to the root itself are the hypervisor's as before. */
 static const char *check_after(const struct deposit_record *record)
 {
-    uint8_t value = 1;
+    const uint64_t *words = (const uint64_t *)record->address;
+    uint64_t any = 0;
+    uint8_t value;
 
     if (record->deposit == &root_deposit) {
         return check_deposited(record->address);
     }
-    return probe_read(record->address, &value) != 0 ? "not read" : value != 0 ? "read, and is not zero" : NULL;
+    if (probe_read(record->address, &value) != 0) {
+        return "not read";
+    }
+    for (uint32_t i = 0; i < PAGE_SIZE / sizeof(*words); i++) {
+        any |= words[i];
+    }
+    return any == 0 ? NULL : "read, and is not zero";
 }
 
 static bool test_deposited(void)
