@@ -138,57 +138,76 @@ def ensure(busybox, modules, target):
 
 NOT_ZERO = re.compile(rb"[^\0]")
 CPIO_MAGICS = (b"070701", b"070702")
+# The magic and thirteen numbers, of which two are used here.
+CPIO_HEADER = re.compile(rb"07070[12][0-9A-Fa-f]{48}([0-9A-Fa-f]{8})[0-9A-Fa-f]{32}([0-9A-Fa-f]{8})[0-9A-Fa-f]{8}")
 CPIO_HEADER_BYTES = 110
-CPIO_FILE_SIZE, CPIO_NAME_SIZE = 54, 94  # hexadecimal, eight digits each
+CPIO_ALIGNMENT = 4
 DECOMPRESSORS = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
     b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ),
     b"BZh": bz2.BZ2Decompressor,
 }
+# What Linux unpacks as well, and nothing here can: zstd, lz4, lzma, lzo.
+OTHER_MAGICS = (b"\x28\xb5\x2f\xfd", b"\x02\x21\x4c\x18", b"\x5d\x00\x00", b"\x89\x4c\x5a\x4f")
+
+
+def aligned(count):
+    """Up to the next place where something of a cpio archive begins."""
+    return -(-count // CPIO_ALIGNMENT) * CPIO_ALIGNMENT
 
 
 def end_of_cpio(data, at):
-    """Where the archive that begins at an offset ends, or None when it is cut off."""
+    """Where the archive that begins at an offset ends, or None when it is cut off or broken."""
     name = b""
     while name != b"TRAILER!!!":
-        header = data[at:at + CPIO_HEADER_BYTES]
-        try:
-            size, name_size = (int(header[field:field + 8], 16) for field in (CPIO_FILE_SIZE, CPIO_NAME_SIZE))
-        except ValueError:
+        header = CPIO_HEADER.match(data, at)
+        if header is None:
             return None
-        if len(header) < CPIO_HEADER_BYTES or not header.startswith(CPIO_MAGICS):
-            return None
-        name = bytes(data[at + CPIO_HEADER_BYTES:at + CPIO_HEADER_BYTES + name_size - 1])
-        at += -(-(CPIO_HEADER_BYTES + name_size) // 4) * 4
-        at += -(-size // 4) * 4
-    return at if at <= len(data) + 3 else None
+        size, name_size = (int(field, 16) for field in header.groups())
+        name = bytes(data[header.end():header.end() + name_size - 1])
+        at += aligned(CPIO_HEADER_BYTES + name_size) + aligned(size)
+    return at if at < len(data) + CPIO_ALIGNMENT else None
 
 
-def damage(data):
-    """What is wrong with an initramfs, or None: archives one behind the other, each plain or compressed, with zeros in
-    between (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). What is none of those that can be read
-    here, by its first bytes, is left to the kernel."""
+def unpacked(data, at, magic, most_bytes):
+    """A compressed part: what is in it and where it ends; Failure with what is wrong."""
+    stream = DECOMPRESSORS[magic]()
+    try:
+        inside = stream.decompress(data[at:], most_bytes + 1)
+    except (zlib.error, lzma.LZMAError, OSError) as error:
+        raise Failure(f"its compressed part at byte {at} cannot be decompressed ({error})") from error
+    if len(inside) > most_bytes:
+        raise Failure(f"its compressed part at byte {at} has more than {most_bytes >> 20} MiB in it, which is all that "
+                      "the child has")
+    if not stream.eof:
+        raise Failure(f"its compressed part at byte {at} is cut off")
+    return inside, len(data) - len(stream.unused_data)
+
+
+def check(data, most_bytes, is_inside=False):
+    """Raises a Failure that says what is wrong with an initramfs: archives one behind the other, each plain or
+    compressed, with zeros in between (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). What begins
+    as nothing that is known, or as what only the kernel can unpack, is left to it."""
     at = 0
     while (begin := NOT_ZERO.search(data, at)) is not None:
-        at = begin.start()
+        is_first, at = at == 0, begin.start()
         magic = next((magic for magic in DECOMPRESSORS if data.startswith(magic, at)), None)
-        if magic is not None:
-            stream = DECOMPRESSORS[magic]()
-            try:
-                inside = stream.decompress(data[at:])
-            except (zlib.error, lzma.LZMAError, OSError) as error:
-                return f"its compressed part at byte {at} cannot be decompressed ({error})"
-            if not stream.eof:
-                return f"its compressed part at byte {at} is cut off"
-            fault = damage(inside)
-            if fault is not None:
-                return f"in its compressed part at byte {at}, {fault}"
-            at = len(data) - len(stream.unused_data)
-        elif data.startswith(CPIO_MAGICS, at):
+        if data.startswith(CPIO_MAGICS, at):
+            if at % CPIO_ALIGNMENT != 0:
+                raise Failure(f"its cpio archive at byte {at} does not begin on {CPIO_ALIGNMENT} bytes, where the "
+                              "kernel looks for it")
             end = end_of_cpio(data, at)
             if end is None:
-                return f"its cpio archive at byte {at} is cut off or broken"
+                raise Failure(f"its cpio archive at byte {at} is cut off or broken")
             at = end
+        elif magic is not None and not is_inside:
+            inside, end = unpacked(data, at, magic, most_bytes)
+            try:
+                check(inside, most_bytes, is_inside=True)
+            except Failure as failure:
+                raise Failure(f"in its compressed part at byte {at}: {failure}") from failure
+            at = end
+        elif (is_first and not is_inside) or data.startswith(OTHER_MAGICS, at):
+            return
         else:
-            return None
-    return None
+            raise Failure(f"what it has at byte {at} is no archive")

@@ -200,9 +200,10 @@ def check(options):
         options.initrd = readable("--initrd", options.initrd)
     check_sizes(options)
     if options.initrd is not None and options.initrd != NONE:
-        fault = initramfs.damage(options.initrd.read_bytes())
-        if fault is not None:
-            raise Failure(f"--initrd: {options.initrd} is damaged: {fault}; give a whole one")
+        try:
+            initramfs.check(options.initrd.read_bytes(), options.memory << 20)
+        except Failure as failure:
+            raise Failure(f"--initrd: {options.initrd} is damaged or too big: {failure}") from failure
     if options.command is not None:
         if options.initrd == NONE:
             raise Failure("--exec needs an initrd, and --initrd none leaves it out")

@@ -345,6 +345,11 @@ for child in range(3):
         self.assertEqual(status, 0)
         self.assertEqual(out.decode().splitlines(), [f"child{n}: {modules}|640M|2" for n in range(3)])
 
+    def assert_damaged(self, data, text):
+        """The check finds that."""
+        with self.assertRaisesRegex(Failure, text):
+            initramfs.check(data, 1 << 20)
+
     def test_damaged_initrd(self):
         """Whatever is missing of it, and plain or compressed, is said before anything starts; a whole one is taken."""
         archive = initramfs.Archive()
@@ -354,22 +359,31 @@ for child in range(3):
         forms = {"plain": plain, "gzip": gzip.compress(plain), "xz": lzma.compress(plain), "bzip2": bz2.compress(plain)}
         for name, data in forms.items():
             with self.subTest(form=name):
-                self.assertIsNone(initramfs.damage(data))
-                self.assertIsNone(initramfs.damage(initramfs.with_command(data, "true")))
+                initramfs.check(data, 1 << 20)
+                initramfs.check(plain + data, 1 << 20)
+                initramfs.check(initramfs.with_command(data, "true"), 1 << 20)
                 # Zeros behind the archive's end are nothing of it.
                 whole = data.rstrip(b"\0") if name == "plain" else data
                 for cut in (1, 4, 7, len(whole) // 2, len(whole) - 7):
-                    self.assertRegex(initramfs.damage(whole[:-cut]), "cut off", cut)
+                    self.assert_damaged(whole[:-cut], "cut off")
+                    self.assert_damaged(plain + whole[:-cut], f"at byte {len(plain)} is cut off")
                 broken = bytearray(data)
                 broken[len(data) // 2] ^= 0xff
-                self.assertIsNotNone(initramfs.damage(gzip.compress(plain[:-200])))
                 if name != "plain":
-                    self.assertRegex(initramfs.damage(bytes(broken)), "cannot be decompressed|cut off")
-        self.assertIsNone(initramfs.damage(b"something else"))
+                    self.assert_damaged(bytes(broken), "cannot be decompressed|cut off")
+                self.assert_damaged(data + b"something else", "is no archive")
+        for data, text in (
+                (plain.replace(b"00001400", b"-0001400"), "at byte 0 is cut off or broken"),
+                (gzip.compress(plain[:-500]), "in its compressed part at byte 0: its cpio archive at byte 0 is cut"),
+                (gzip.compress(gzip.compress(plain)), "in its compressed part at byte 0: what it has at byte 0"),
+                (gzip.compress(bytes(2 << 20)), "has more than 1 MiB in it"),
+                (b"\0" + plain, "at byte 1 does not begin on 4 bytes")):
+            self.assert_damaged(data, text)
+        initramfs.check(b"something else", 1 << 20)
         self.initrd.write_bytes(forms["gzip"][:-4])
         status, _, err = self.run_driver("", "--exec", "true")
         self.assertEqual((status, err.count("\n")), (2, 1), err)
-        self.assertRegex(err, "--initrd: .*base.img is damaged: its compressed part at byte 0 is cut off")
+        self.assertRegex(err, "--initrd: .*base.img is damaged or too big: its compressed part at byte 0 is cut off")
 
     def test_sizes(self):
         """Files too big for the child or the machine are named with what to do; the machine grows with large ones."""
