@@ -29,10 +29,10 @@ static uint64_t ept_make_table(spa_t table)
 
 static uint64_t ept_make_leaf(spa_t page, uint32_t rights, enum gpa_level level)
 {
-    /* Always readable: writable without readable is a misconfiguration, and NPT cannot do without either. */
     /* Of a large page that the MTRRs divide one type is right for all parts. */
     bool is_uncached = (rights & GPA_UNCACHED) != 0 || !mtrr_is_uniform(page, gpa_level_bytes(level));
     uint64_t type = is_uncached ? X86_MEMORY_TYPE_UC : mtrr_type(page);
+    /* Always readable: writable without readable is a misconfiguration, and NPT cannot do without either. */
     uint64_t entry = page.value | EPT_READ | type << EPT_TYPE_SHIFT;
 
     if (rights & GPA_WRITE) {

@@ -351,7 +351,6 @@ bool multiboot_parse(const struct boot_window *window, uint32_t magic, uint32_t 
     return is_parsed && finish(&parse);
 }
 
-/* Sum of bytes modulo 256 is zero. */
 static bool scan_area(const struct boot_window *window, uint64_t start, uint64_t bytes, struct boot_info *info)
 {
     for (uint64_t address = start; address - start + RSDP_OLD_BYTES <= bytes; address += RSDP_ALIGNMENT) {

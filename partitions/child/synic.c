@@ -13,7 +13,7 @@
 #define LIMIT          (20000 * MS)
 
 static struct hv_message_page messages ALIGNED(4096);
-static uint8_t flags[4096] ALIGNED(4096);
+static struct hv_synic_event_flags_page events ALIGNED(4096);
 static volatile uint32_t message_interrupts;
 static volatile uint32_t direct_interrupts;
 
@@ -124,10 +124,7 @@ uint8_t guest_main(void)
     guest_apic_init();
     guest_set_handler(VECTOR_MESSAGE, on_message);
     guest_set_handler(VECTOR_DIRECT, on_direct);
-    wrmsr(HV_X64_MSR_SIMP, (uint64_t)&messages | HV_X64_MSR_PAGE_ENABLE);
-    wrmsr(HV_X64_MSR_SIEFP, (uint64_t)flags | HV_X64_MSR_PAGE_ENABLE);
-    wrmsr(HV_X64_MSR_SINT0 + SINT, VECTOR_MESSAGE);
-    wrmsr(HV_X64_MSR_SCONTROL, HV_SCONTROL_ENABLE);
+    guest_synic_init(&messages, &events, SINT, VECTOR_MESSAGE);
     guest_check(rdmsr(HV_X64_MSR_SVERSION) == HV_SYNIC_VERSION, "version", "%llu",
                 (unsigned long long)rdmsr(HV_X64_MSR_SVERSION));
     guest_check(guest_try_wrmsr(HV_X64_MSR_SINT0 + 3, 5) == GUEST_FAULT(X86_VECTOR_GP), "low-vector", "no #GP");

@@ -154,10 +154,7 @@ uint8_t guest_main(void)
 {
     guest_apic_init();
     guest_set_handler(VECTOR, on_interrupt);
-    wrmsr(HV_X64_MSR_SIMP, (uint64_t)&messages | HV_X64_MSR_PAGE_ENABLE);
-    wrmsr(HV_X64_MSR_SIEFP, (uint64_t)&events | HV_X64_MSR_PAGE_ENABLE);
-    wrmsr(HV_X64_MSR_SINT0 + SINT, VECTOR);
-    wrmsr(HV_X64_MSR_SCONTROL, HV_SCONTROL_ENABLE);
+    guest_synic_init(&messages, &events, SINT, VECTOR);
     if (guest_check(guest_enable_hypercalls(hypercall_page), "hypercalls", "refused")) {
         check_contact("too-new", VERSION_NEWEST, false);
         check_contact("contact", VERSION, true);

@@ -153,6 +153,21 @@ static void answer_service(struct fuzz_input *input)
     guest_write(&channel, 6, 0, 0, NULL, 0, bytes, 8u * fuzz_below(input, sizeof(bytes) / 8));
 }
 
+/* Time passes, and somebody wants something of the guest. */
+static void advance(struct fuzz_input *input)
+{
+    uint8_t amount = fuzz_u8(input);
+
+    fake_host_advance(fuzz->host, (uint64_t)amount << 18);
+    host_vm_lock(fuzz->host);
+    if (amount % 4 == 1) {
+        (void)!shutdown_request(&fuzz->shutdown, false, amount % 8 == 1);
+    } else if (amount % 4 == 3) {
+        timesync_step(&fuzz->timesync);
+    }
+    host_vm_unlock(fuzz->host);
+}
+
 static void scribble(struct fuzz_input *input)
 {
     uint8_t *ring = fuzz_below(input, 2) == 0 ? channel.out : channel.in;
@@ -198,7 +213,7 @@ static void operate(struct fuzz_input *input)
         hostile_page_set(fuzz_below(input, 3) == 0 ? fuzz_u8(input) : 0);
         break;
     case 9:
-        fake_host_advance(fuzz->host, (uint64_t)fuzz_u8(input) << 18);
+        advance(input);
         break;
     case 10:
         if (fuzz->bus->channels[0].state != VMBUS_CHANNEL_OPEN) {

@@ -234,6 +234,21 @@ void stor_assert_sense(const struct stor_answer *answer, uint8_t key, uint16_t a
     assert_int_equal(answer->sense[12] << 8 | answer->sense[13], asc);
 }
 
+void stor_expect_good(struct stor *stor, uint8_t lun, const uint8_t *cdb, uint32_t data_bytes, uint32_t transfer_bytes)
+{
+    struct stor_answer answer = stor_scsi(stor, lun, cdb, data_bytes);
+
+    stor_assert_good(&answer, transfer_bytes);
+}
+
+void stor_expect_sense(struct stor *stor, uint8_t lun, const uint8_t *cdb, uint32_t data_bytes, uint8_t key,
+                       uint16_t asc)
+{
+    struct stor_answer answer = stor_scsi(stor, lun, cdb, data_bytes);
+
+    stor_assert_sense(&answer, key, asc);
+}
+
 void stor_complete(struct stor *stor, struct fake_disk *disk, enum block_result result)
 {
     host_vm_lock(stor->guest.host);

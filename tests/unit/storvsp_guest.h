@@ -83,6 +83,11 @@ void stor_assert_good(const struct stor_answer *answer, uint32_t transfer_bytes)
 /* It is a check condition with this sense key and additional sense code. */
 void stor_assert_sense(const struct stor_answer *answer, uint8_t key, uint16_t asc);
 
+/* Both: sends an SRB, and this is the answer. */
+void stor_expect_good(struct stor *stor, uint8_t lun, const uint8_t *cdb, uint32_t data_bytes, uint32_t transfer_bytes);
+void stor_expect_sense(struct stor *stor, uint8_t lun, const uint8_t *cdb, uint32_t data_bytes, uint8_t key,
+                       uint16_t asc);
+
 /* Ends the oldest request of the disk, with the lock. */
 void stor_complete(struct stor *stor, struct fake_disk *disk, enum block_result result);
 

@@ -33,20 +33,6 @@ static void set_up(bool is_read_only)
     stor_begin(&stor, 0x0602);
 }
 
-static void expect_good(const uint8_t *cdb, uint32_t data_bytes, uint32_t transfer_bytes)
-{
-    struct stor_answer answer = stor_scsi(&stor, LUN, cdb, data_bytes);
-
-    stor_assert_good(&answer, transfer_bytes);
-}
-
-static void expect_sense(const uint8_t *cdb, uint32_t data_bytes, uint8_t key, uint16_t asc)
-{
-    struct stor_answer answer = stor_scsi(&stor, LUN, cdb, data_bytes);
-
-    stor_assert_sense(&answer, key, asc);
-}
-
 static void test_disk(void **state)
 {
     static const uint8_t capacity[16] = {0x25};
@@ -59,24 +45,24 @@ static void test_disk(void **state)
 
     (void)state;
     set_up(false);
-    expect_good(capacity, 8, 8);
+    stor_expect_good(&stor, LUN, capacity, 8, 8);
     assert_int_equal(get_be32(stor.data), IMAGE_BLOCKS - 1);
-    expect_good(read, 1024, 1024);
+    stor_expect_good(&stor, LUN, read, 1024, 1024);
     assert_memory_equal(stor.data, image + 62 * 512, 1024);
     memset(stor.data, 0xC3, 512);
-    expect_good(write, 512, 512);
+    stor_expect_good(&stor, LUN, write, 512, 512);
     assert_int_equal(image[63 * 512], 0xC3);
     assert_int_equal(image[64 * 512 - 1], 0xC3);
     assert_int_equal(image[64 * 512], 65);
     memset(stor.data, 0, 512);
-    expect_good(same, 512, 512);
+    stor_expect_good(&stor, LUN, same, 512, 512);
     assert_int_equal(image[511], 1);
     assert_int_equal(image[512], 0);
     assert_int_equal(image[3 * 512 - 1], 0);
     assert_int_equal(image[3 * 512], 4);
-    expect_good(verify, 0, 0);
-    expect_good(sync, 0, 0);
-    expect_sense(unmap, 24, 0x5, 0x2000);
+    stor_expect_good(&stor, LUN, verify, 0, 0);
+    stor_expect_good(&stor, LUN, sync, 0, 0);
+    stor_expect_sense(&stor, LUN, unmap, 24, 0x5, 0x2000);
     stor_destroy(&stor);
 }
 
@@ -88,10 +74,10 @@ static void test_read_only_disk(void **state)
 
     (void)state;
     set_up(true);
-    expect_good(read, 512, 512);
+    stor_expect_good(&stor, LUN, read, 512, 512);
     assert_int_equal(stor.data[0], 2);
-    expect_sense(write, 512, 0x7, 0x2700);
-    expect_sense(same, 512, 0x7, 0x2700);
+    stor_expect_sense(&stor, LUN, write, 512, 0x7, 0x2700);
+    stor_expect_sense(&stor, LUN, same, 512, 0x7, 0x2700);
     assert_int_equal(image[512], 2);
     stor_destroy(&stor);
 }

@@ -58,20 +58,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void expect_good(const uint8_t *cdb, uint32_t data_bytes, uint32_t transfer_bytes)
-{
-    struct stor_answer answer = stor_scsi(&stor, DVD, cdb, data_bytes);
-
-    stor_assert_good(&answer, transfer_bytes);
-}
-
-static void expect_sense(const uint8_t *cdb, uint32_t data_bytes, uint8_t key, uint16_t asc)
-{
-    struct stor_answer answer = stor_scsi(&stor, DVD, cdb, data_bytes);
-
-    stor_assert_sense(&answer, key, asc);
-}
-
 static void test_probe(void **state)
 {
     static const uint8_t inquiry[16] = {0x12, [4] = 36};
@@ -82,19 +68,19 @@ static void test_probe(void **state)
     static const uint8_t capacity[16] = {0x25};
 
     (void)state;
-    expect_good(inquiry, 36, 36);
+    stor_expect_good(&stor, DVD, inquiry, 36, 36);
     assert_int_equal(stor.data[0], 5);
     assert_int_equal(stor.data[1], 0x80);
     assert_memory_equal(stor.data + 16, "Virtual DVD-ROM ", 16);
-    expect_good(pages, 255, 7);
+    stor_expect_good(&stor, DVD, pages, 255, 7);
     assert_int_equal(get_be32(stor.data), 0x05000003);
-    expect_sense(limits, 255, INVALID_CDB);
-    expect_good(capabilities, 128, 28);
+    stor_expect_sense(&stor, DVD, limits, 255, INVALID_CDB);
+    stor_expect_good(&stor, DVD, capabilities, 128, 28);
     assert_int_equal(get_be64(stor.data), UINT64_C(0x001A000000000000));
     assert_int_equal(get_be32(stor.data + 8), 0x2A120800);
     assert_int_equal(stor.data[14], 0x29);
-    expect_sense(caching, 128, INVALID_CDB);
-    expect_good(capacity, 8, 8);
+    stor_expect_sense(&stor, DVD, caching, 128, INVALID_CDB);
+    stor_expect_good(&stor, DVD, capacity, 8, 8);
     assert_int_equal(get_be32(stor.data), DISC_BLOCKS - 1);
     assert_int_equal(get_be32(stor.data + 4), 2048);
 }
@@ -109,13 +95,13 @@ static void test_read(void **state)
 
     (void)state;
     memset(disc.bytes + 3 * 2048, 0x3C, 4096);
-    expect_good(read_10, 4096, 4096);
+    stor_expect_good(&stor, DVD, read_10, 4096, 4096);
     assert_int_equal(stor.data[0], 0x3C);
     assert_int_equal(stor.data[4095], 0x3C);
-    expect_good(read_12, 4096, 4096);
-    expect_sense(behind, 2048, 0x5, 0x2100);
+    stor_expect_good(&stor, DVD, read_12, 4096, 4096);
+    stor_expect_sense(&stor, DVD, behind, 2048, 0x5, 0x2100);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        expect_sense(others[i], 4096, UNKNOWN);
+        stor_expect_sense(&stor, DVD, others[i], 4096, UNKNOWN);
     }
 }
 
@@ -131,20 +117,20 @@ static void test_table_of_contents(void **state)
     static const uint8_t tracks[20] = {0, 18, 1, 1, 0, 0x14, 1, 0, 0, 0, 0, 0, 0, 0x14, 0xAA, 0, 0, 0, 1, 0x90};
 
     (void)state;
-    expect_good(header, 64, 4);
+    stor_expect_good(&stor, DVD, header, 64, 4);
     assert_int_equal(get_be32(stor.data), 0x00120101);
-    expect_good(all, 64, 20);
+    stor_expect_good(&stor, DVD, all, 64, 20);
     assert_memory_equal(stor.data, tracks, sizeof(tracks));
-    expect_good(all_in_time, 64, 20);
+    stor_expect_good(&stor, DVD, all_in_time, 64, 20);
     assert_int_equal(get_be32(stor.data + 8), 0x00000200);
     /* 400 + 150 frames. */
     assert_int_equal(get_be32(stor.data + 16), 0x00000719);
-    expect_good(lead_out, 64, 12);
+    stor_expect_good(&stor, DVD, lead_out, 64, 12);
     assert_int_equal(get_be32(stor.data + 4), 0x0014AA00);
-    expect_good(sessions, 64, 12);
+    stor_expect_good(&stor, DVD, sessions, 64, 12);
     assert_int_equal(get_be32(stor.data), 0x000A0101);
-    expect_sense(second_track, 64, INVALID_CDB);
-    expect_sense(full, 64, INVALID_CDB);
+    stor_expect_sense(&stor, DVD, second_track, 64, INVALID_CDB);
+    stor_expect_sense(&stor, DVD, full, 64, INVALID_CDB);
 }
 
 static void test_configuration(void **state)
@@ -156,19 +142,19 @@ static void test_configuration(void **state)
     static const uint8_t reserved[16] = {0x46, 3, [8] = 128};
 
     (void)state;
-    expect_good(all, 128, 56);
+    stor_expect_good(&stor, DVD, all, 128, 56);
     assert_int_equal(get_be32(stor.data), 52);
     assert_int_equal(get_be16(stor.data + 6), 0x0010);
     assert_int_equal(get_be64(stor.data + 8), UINT64_C(0x0000030400100100));
-    expect_good(current, 128, 56);
-    expect_good(one, 128, 20);
+    stor_expect_good(&stor, DVD, current, 128, 56);
+    stor_expect_good(&stor, DVD, one, 128, 20);
     assert_int_equal(get_be32(stor.data + 8), 0x00100108);
     assert_int_equal(get_be32(stor.data + 12), 2048);
-    expect_good(from, 128, 36);
-    expect_sense(reserved, 128, INVALID_CDB);
+    stor_expect_good(&stor, DVD, from, 128, 36);
+    stor_expect_sense(&stor, DVD, reserved, 128, INVALID_CDB);
     /* What needs a disc is not current without one. */
     set_disc(NULL);
-    expect_good(current, 128, 36);
+    stor_expect_good(&stor, DVD, current, 128, 36);
     assert_int_equal(get_be16(stor.data + 6), 0);
     assert_int_equal(stor.data[14], 0);
 }
@@ -177,7 +163,7 @@ static void expect_event(uint8_t event, uint8_t medium)
 {
     static const uint8_t poll[16] = {0x4A, 1, [4] = 0x10, [8] = 8};
 
-    expect_good(poll, 8, 8);
+    stor_expect_good(&stor, DVD, poll, 8, 8);
     assert_int_equal(get_be32(stor.data), 0x00060410);
     assert_int_equal(stor.data[4], event);
     assert_int_equal(stor.data[5], medium);
@@ -193,13 +179,13 @@ static void test_events(void **state)
     set_disc(NULL);
     expect_event(GONE_EVENT, 0);
     expect_event(NO_EVENT, 0);
-    expect_sense(ready, 0, NO_MEDIUM);
+    stor_expect_sense(&stor, DVD, ready, 0, NO_MEDIUM);
     set_disc(&disc.disk);
     expect_event(NEW_EVENT, 2);
-    expect_sense(ready, 0, NEW_MEDIUM);
-    expect_good(ready, 0, 0);
-    expect_sense(wait, 8, INVALID_CDB);
-    expect_good(other_class, 8, 4);
+    stor_expect_sense(&stor, DVD, ready, 0, NEW_MEDIUM);
+    stor_expect_good(&stor, DVD, ready, 0, 0);
+    stor_expect_sense(&stor, DVD, wait, 8, INVALID_CDB);
+    stor_expect_good(&stor, DVD, other_class, 8, 4);
     assert_int_equal(get_be32(stor.data), 0x00028010);
 }
 
@@ -212,24 +198,24 @@ static void test_tray(void **state)
     static const uint8_t sense[16] = {0x03, [4] = 18};
 
     (void)state;
-    expect_good(prevent, 0, 0);
-    expect_sense(eject, 0, 0x5, 0x5302);
-    expect_good(allow, 0, 0);
-    expect_good(stop, 0, 0);
-    expect_good(ready, 0, 0);
-    expect_good(eject, 0, 0);
+    stor_expect_good(&stor, DVD, prevent, 0, 0);
+    stor_expect_sense(&stor, DVD, eject, 0, 0x5, 0x5302);
+    stor_expect_good(&stor, DVD, allow, 0, 0);
+    stor_expect_good(&stor, DVD, stop, 0, 0);
+    stor_expect_good(&stor, DVD, ready, 0, 0);
+    stor_expect_good(&stor, DVD, eject, 0, 0);
     expect_event(GONE_EVENT, 1);
-    expect_sense(read, 2048, NO_MEDIUM);
-    expect_good(sense, 18, 18);
+    stor_expect_sense(&stor, DVD, read, 2048, NO_MEDIUM);
+    stor_expect_good(&stor, DVD, sense, 18, 18);
     assert_int_equal(get_be16(stor.data + 12), 0x3A00);
-    expect_good(load, 0, 0);
+    stor_expect_good(&stor, DVD, load, 0, 0);
     expect_event(NEW_EVENT, 2);
-    expect_good(read, 2048, 2048);
+    stor_expect_good(&stor, DVD, read, 2048, 2048);
     /* A reset takes the guest's lock away. */
-    expect_good(prevent, 0, 0);
+    stor_expect_good(&stor, DVD, prevent, 0, 0);
     assert_int_equal(stor_call(&stor.channel, 6, NULL, NULL), 0);
-    expect_sense(ready, 0, 0x6, 0x2900);
-    expect_good(eject, 0, 0);
+    stor_expect_sense(&stor, DVD, ready, 0, 0x6, 0x2900);
+    stor_expect_good(&stor, DVD, eject, 0, 0);
 }
 
 /* A disc that the back-end reads from stays until that is done. */
@@ -248,7 +234,7 @@ static void test_change_under_load(void **state)
     assert_true(stor_take(&stor.channel, &answer));
     stor_assert_good(&answer, 2048);
     set_disc(NULL);
-    expect_sense(read, 2048, NO_MEDIUM);
+    stor_expect_sense(&stor, DVD, read, 2048, NO_MEDIUM);
 }
 
 int main(void)

@@ -37,6 +37,24 @@ static int teardown(void **state)
     return 0;
 }
 
+/* A second disk, as LUN 1. */
+static void attach_second(struct fake_disk *second)
+{
+    fake_disk_create(second, 8192, 512);
+    host_vm_lock(stor.guest.host);
+    assert_true(storvsp_attach(&stor.controller, 1, SCSI_DISK, &(struct guid){.data1 = 1}, &second->disk));
+    host_vm_unlock(stor.guest.host);
+    stor_expect_enumeration(&stor.channel);
+}
+
+static void detach_second(struct fake_disk *second)
+{
+    host_vm_lock(stor.guest.host);
+    assert_true(storvsp_detach(&stor.controller, 1));
+    host_vm_unlock(stor.guest.host);
+    fake_disk_destroy(second);
+}
+
 /* Rings of one page of data each. */
 static void open_small_rings(void)
 {
@@ -173,10 +191,7 @@ static void test_enumeration_waits(void **state)
         enumerations += packet.type == 6 && get_u32(packet.bytes + 16) == 11;
     }
     assert_int_equal(enumerations, 1);
-    host_vm_lock(stor.guest.host);
-    assert_true(storvsp_detach(&stor.controller, 1));
-    host_vm_unlock(stor.guest.host);
-    fake_disk_destroy(&second);
+    detach_second(&second);
 }
 
 /* Channels share the controller's requests, and none of them is left out. */
@@ -316,11 +331,7 @@ static void test_stall(void **state)
     struct stor_answer answer;
 
     (void)state;
-    fake_disk_create(&second, 8192, 512);
-    host_vm_lock(stor.guest.host);
-    assert_true(storvsp_attach(&stor.controller, 1, SCSI_DISK, &(struct guid){.data1 = 1}, &second.disk));
-    host_vm_unlock(stor.guest.host);
-    stor_expect_enumeration(&stor.channel);
+    attach_second(&second);
     stor.disk.is_holding = true;
     stor.disk.is_stuck = true;
     assert_true(stor_post(&stor, &stor.channel, 1, 0, read_block, 512));
@@ -345,10 +356,7 @@ static void test_stall(void **state)
     stor.disk.is_holding = false;
     answer = stor_scsi(&stor, 0, read_block, 512);
     stor_assert_good(&answer, 512);
-    host_vm_lock(stor.guest.host);
-    assert_true(storvsp_detach(&stor.controller, 1));
-    host_vm_unlock(stor.guest.host);
-    fake_disk_destroy(&second);
+    detach_second(&second);
 }
 
 /* A disk that stalls with as many commands as the controller takes leaves the others something. */
@@ -359,11 +367,7 @@ static void test_stall_with_all_requests(void **state)
     uint32_t refused = 0, answers = 0;
 
     (void)state;
-    fake_disk_create(&second, 8192, 512);
-    host_vm_lock(stor.guest.host);
-    assert_true(storvsp_attach(&stor.controller, 1, SCSI_DISK, &(struct guid){.data1 = 1}, &second.disk));
-    host_vm_unlock(stor.guest.host);
-    stor_expect_enumeration(&stor.channel);
+    attach_second(&second);
     stor.disk.is_holding = true;
     stor.disk.is_stuck = true;
     for (uint32_t i = 0; i < 100; i++) {
@@ -387,10 +391,7 @@ static void test_stall_with_all_requests(void **state)
         answers += stor_take(&stor.channel, &answer);
     }
     assert_int_equal(answers, USUAL);
-    host_vm_lock(stor.guest.host);
-    assert_true(storvsp_detach(&stor.controller, 1));
-    host_vm_unlock(stor.guest.host);
-    fake_disk_destroy(&second);
+    detach_second(&second);
 }
 
 /* A command of several requests that is given up in the middle does not go on behind the one that could not be stopped.

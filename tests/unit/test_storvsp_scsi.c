@@ -36,20 +36,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void expect_good(const uint8_t *cdb, uint32_t data_bytes, uint32_t transfer_bytes)
-{
-    struct stor_answer answer = stor_scsi(&stor, 0, cdb, data_bytes);
-
-    stor_assert_good(&answer, transfer_bytes);
-}
-
-static void expect_sense(const uint8_t *cdb, uint32_t data_bytes, uint8_t key, uint16_t asc)
-{
-    struct stor_answer answer = stor_scsi(&stor, 0, cdb, data_bytes);
-
-    stor_assert_sense(&answer, key, asc);
-}
-
 static void test_inquiry(void **state)
 {
     static const uint8_t inquiry[16] = {0x12, 0, 0, 0, 36};
@@ -60,19 +46,19 @@ static void test_inquiry(void **state)
     static const uint8_t start[8] = {0x00, 0x00, 0x06, 0x02, 31, 0, 0, 0x02};
 
     (void)state;
-    expect_good(inquiry, 255, 36);
+    stor_expect_good(&stor, 0, inquiry, 255, 36);
     assert_memory_equal(stor.data, start, sizeof(start));
     assert_memory_equal(stor.data + 8, "Msft    Virtual Disk    1.0 ", 28);
     assert_int_equal(stor.data[36], POISON);
-    expect_good(larger, 256, 36);
+    stor_expect_good(&stor, 0, larger, 256, 36);
     /* What the guest has room for, by the CDB and by its memory. */
     memset(stor.data, POISON, 64);
-    expect_good(shorter, 255, 5);
+    stor_expect_good(&stor, 0, shorter, 255, 5);
     assert_int_equal(stor.data[5], POISON);
-    expect_good(inquiry, 8, 8);
-    expect_good(inquiry, 0, 0);
-    expect_sense(page_without_evpd, 255, INVALID_CDB);
-    expect_sense(command_support, 255, INVALID_CDB);
+    stor_expect_good(&stor, 0, inquiry, 8, 8);
+    stor_expect_good(&stor, 0, inquiry, 0, 0);
+    stor_expect_sense(&stor, 0, page_without_evpd, 255, INVALID_CDB);
+    stor_expect_sense(&stor, 0, command_support, 255, INVALID_CDB);
 }
 
 static void read_page(uint8_t page, uint32_t length)
@@ -80,7 +66,7 @@ static void read_page(uint8_t page, uint32_t length)
     uint8_t cdb[16] = {0x12, 1, page, 0, 255};
 
     memset(stor.data, POISON, 256);
-    expect_good(cdb, 255, 4 + length);
+    stor_expect_good(&stor, 0, cdb, 255, 4 + length);
     assert_int_equal(stor.data[0], 0);
     assert_int_equal(stor.data[1], page);
     assert_int_equal(get_be16(stor.data + 2), length);
@@ -116,7 +102,7 @@ static void test_vital_product_data(void **state)
     assert_int_equal(get_be16(data + 4), 1);
     read_page(0xB2, 4);
     assert_int_equal(get_be32(data + 4), 0x00E40200);
-    expect_sense(unknown, 255, INVALID_CDB);
+    stor_expect_sense(&stor, 0, unknown, 255, INVALID_CDB);
 }
 
 /* A disk that can do less does not say more. */
@@ -136,7 +122,7 @@ static void test_vital_product_data_of_plain_disk(void **state)
     read_page(0xB0, 0x3C);
     assert_int_equal(get_be32(stor.data + 20), 0);
     assert_int_equal(get_be32(stor.data + 24), 0);
-    expect_sense(provisioning, 255, INVALID_CDB);
+    stor_expect_sense(&stor, 0, provisioning, 255, INVALID_CDB);
 }
 
 static void test_capacity(void **state)
@@ -146,27 +132,27 @@ static void test_capacity(void **state)
     static const uint8_t other_action[16] = {0x9E, 0x11, [13] = 32};
 
     (void)state;
-    expect_good(capacity_10, 8, 8);
+    stor_expect_good(&stor, 0, capacity_10, 8, 8);
     assert_int_equal(get_be32(stor.data), DISK_BLOCKS - 1);
     assert_int_equal(get_be32(stor.data + 4), 512);
-    expect_good(capacity_16, 32, 32);
+    stor_expect_good(&stor, 0, capacity_16, 32, 32);
     assert_int_equal(get_be64(stor.data), DISK_BLOCKS - 1);
     assert_int_equal(get_be32(stor.data + 8), 512);
     assert_int_equal(stor.data[12], 0);
     assert_int_equal(stor.data[13], 3);
     assert_int_equal(get_be16(stor.data + 14), 0xC000);
     stor.disk.disk.is_zero_when_unmapped = false;
-    expect_good(capacity_16, 32, 32);
+    stor_expect_good(&stor, 0, capacity_16, 32, 32);
     assert_int_equal(get_be16(stor.data + 14), 0x8000);
     stor.disk.disk.can_unmap = false;
-    expect_good(capacity_16, 32, 32);
+    stor_expect_good(&stor, 0, capacity_16, 32, 32);
     assert_int_equal(get_be16(stor.data + 14), 0);
-    expect_sense(other_action, 32, INVALID_CDB);
+    stor_expect_sense(&stor, 0, other_action, 32, INVALID_CDB);
     /* More blocks than READ CAPACITY(10) can say. */
     stor.disk.disk.byte_count = UINT64_C(1) << 42;
-    expect_good(capacity_10, 8, 8);
+    stor_expect_good(&stor, 0, capacity_10, 8, 8);
     assert_int_equal(get_be32(stor.data), 0xFFFFFFFF);
-    expect_good(capacity_16, 32, 32);
+    stor_expect_good(&stor, 0, capacity_16, 32, 32);
     assert_int_equal(get_be64(stor.data), (UINT64_C(1) << 33) - 1);
     stor.disk.disk.byte_count = STOR_DISK_BYTES;
 }
@@ -184,13 +170,13 @@ static void test_report_luns(void **state)
     assert_true(storvsp_attach(&stor.controller, 63, SCSI_DVD, &identity, NULL));
     host_vm_unlock(stor.guest.host);
     stor_expect_enumeration(&stor.channel);
-    expect_good(report, 0x2000, 24);
+    stor_expect_good(&stor, 0, report, 0x2000, 24);
     assert_int_equal(get_be32(stor.data), 16);
     assert_int_equal(get_be64(stor.data + 8), 0);
     assert_int_equal(get_be64(stor.data + 16), UINT64_C(63) << 48);
-    expect_good(well_known, 0x2000, 8);
+    stor_expect_good(&stor, 0, well_known, 0x2000, 8);
     assert_int_equal(get_be32(stor.data), 0);
-    expect_sense(reserved, 0x2000, INVALID_CDB);
+    stor_expect_sense(&stor, 0, reserved, 0x2000, INVALID_CDB);
     /* Also where no unit is, since guests ask LUN 0 first. */
     answer = stor_scsi(&stor, 7, report, 0x2000);
     stor_assert_good(&answer, 24);
@@ -203,24 +189,24 @@ static void test_ready_and_sense(void **state)
     static const uint8_t descriptor_format[16] = {0x03, 1, [4] = 18};
 
     (void)state;
-    expect_good(ready, 0, 0);
-    expect_good(sense, 96, 18);
+    stor_expect_good(&stor, 0, ready, 0, 0);
+    stor_expect_good(&stor, 0, sense, 96, 18);
     assert_int_equal(stor.data[0], 0x70);
     assert_int_equal(stor.data[2], 0);
-    expect_sense(descriptor_format, 96, INVALID_CDB);
+    stor_expect_sense(&stor, 0, descriptor_format, 96, INVALID_CDB);
     /* A unit attention is told once: as an error, or as the answer to REQUEST SENSE. */
     host_vm_lock(stor.guest.host);
     storvsp_disk_resized(&stor.controller, 0);
     host_vm_unlock(stor.guest.host);
-    expect_sense(ready, 0, 0x6, 0x2A09);
-    expect_good(ready, 0, 0);
+    stor_expect_sense(&stor, 0, ready, 0, 0x6, 0x2A09);
+    stor_expect_good(&stor, 0, ready, 0, 0);
     host_vm_lock(stor.guest.host);
     storvsp_disk_resized(&stor.controller, 0);
     host_vm_unlock(stor.guest.host);
-    expect_good(sense, 96, 18);
+    stor_expect_good(&stor, 0, sense, 96, 18);
     assert_int_equal(stor.data[2], 6);
     assert_int_equal(get_be16(stor.data + 12), 0x2A09);
-    expect_good(ready, 0, 0);
+    stor_expect_good(&stor, 0, ready, 0, 0);
 }
 
 static void test_mode_sense(void **state)
@@ -234,25 +220,25 @@ static void test_mode_sense(void **state)
     static const uint8_t all_10[16] = {0x5A, 8, 0x3F, 0, [8] = 192};
 
     (void)state;
-    expect_good(caching_6, 192, 24);
+    stor_expect_good(&stor, 0, caching_6, 192, 24);
     assert_int_equal(get_be32(stor.data), 0x17001000);
     assert_int_equal(get_be32(stor.data + 4), 0x08120400);
     stor.disk.disk.has_write_cache = false;
-    expect_good(caching_6, 192, 24);
+    stor_expect_good(&stor, 0, caching_6, 192, 24);
     assert_int_equal(stor.data[6], 0);
     stor.disk.disk.has_write_cache = true;
     stor.disk.disk.is_read_only = true;
-    expect_good(all_6, 192, 4);
+    stor_expect_good(&stor, 0, all_6, 192, 4);
     assert_int_equal(get_be32(stor.data), 0x23009000);
-    expect_good(all_10, 192, 40);
+    stor_expect_good(&stor, 0, all_10, 192, 40);
     assert_int_equal(get_be64(stor.data), UINT64_C(0x0026009000000000));
     assert_int_equal(get_be16(stor.data + 8), 0x0812);
     assert_int_equal(get_be32(stor.data + 28), 0x0A0A0010);
-    expect_good(changeable, 192, 24);
+    stor_expect_good(&stor, 0, changeable, 192, 24);
     assert_int_equal(get_be32(stor.data + 4), 0x08120000);
-    expect_sense(saved, 192, 0x5, 0x3900);
-    expect_sense(subpage, 192, INVALID_CDB);
-    expect_sense(exceptions, 192, INVALID_CDB);
+    stor_expect_sense(&stor, 0, saved, 192, 0x5, 0x3900);
+    stor_expect_sense(&stor, 0, subpage, 192, INVALID_CDB);
+    stor_expect_sense(&stor, 0, exceptions, 192, INVALID_CDB);
 }
 
 static void test_read_and_write(void **state)
@@ -271,19 +257,19 @@ static void test_read_and_write(void **state)
     (void)state;
     for (uint8_t i = 0; i < 4; i++) {
         memset(stor.data, 0x11 + i, 1024);
-        expect_good(writes[i], 1024, 1024);
+        stor_expect_good(&stor, 0, writes[i], 1024, 1024);
         assert_int_equal(stor.disk.bytes[0x102 * 512 - 1], 0);
         assert_int_equal(stor.disk.bytes[0x102 * 512], 0x11 + i);
         assert_int_equal(stor.disk.bytes[0x104 * 512 - 1], 0x11 + i);
         assert_int_equal(stor.disk.bytes[0x104 * 512], 0);
         memset(stor.data, POISON, 2048);
-        expect_good(reads[i], 2048, 1024);
+        stor_expect_good(&stor, 0, reads[i], 2048, 1024);
         assert_int_equal(stor.data[0], 0x11 + i);
         assert_int_equal(stor.data[1023], 0x11 + i);
         assert_int_equal(stor.data[1024], POISON);
     }
     /* No blocks are 256 of them here. */
-    expect_good(write_6_long, 256 * 512, 256 * 512);
+    stor_expect_good(&stor, 0, write_6_long, 256 * 512, 256 * 512);
     assert_int_equal(stor.disk.last->length_bytes, 256 * 512);
 }
 
@@ -300,18 +286,18 @@ static void test_read_limits(void **state)
     static const uint8_t protect[16] = {0x28, 0x20, [8] = 1};
 
     (void)state;
-    expect_good(all, 1024 * 512, 1024 * 512);
-    expect_good(last, 512, 512);
-    expect_sense(behind, 1024, OUT_OF_RANGE);
-    expect_sense(wraps, 1024, OUT_OF_RANGE);
-    expect_sense(huge, 1024, OUT_OF_RANGE);
-    expect_good(nothing, 0, 0);
-    expect_good(nothing_at_end, 0, 0);
-    expect_sense(nothing_behind, 0, OUT_OF_RANGE);
-    expect_sense(protect, 512, INVALID_CDB);
+    stor_expect_good(&stor, 0, all, 1024 * 512, 1024 * 512);
+    stor_expect_good(&stor, 0, last, 512, 512);
+    stor_expect_sense(&stor, 0, behind, 1024, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, wraps, 1024, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, huge, 1024, OUT_OF_RANGE);
+    stor_expect_good(&stor, 0, nothing, 0, 0);
+    stor_expect_good(&stor, 0, nothing_at_end, 0, 0);
+    stor_expect_sense(&stor, 0, nothing_behind, 0, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, protect, 512, INVALID_CDB);
     /* Less memory than the command names, or none. */
-    expect_sense(all, 1024 * 512 - 1, INVALID_CDB);
-    expect_sense(last, 0, INVALID_CDB);
+    stor_expect_sense(&stor, 0, all, 1024 * 512 - 1, INVALID_CDB);
+    stor_expect_sense(&stor, 0, last, 0, INVALID_CDB);
     assert_int_equal(stor.disk.counts[BLOCK_READ], 2);
 }
 
@@ -322,21 +308,21 @@ static void test_force_unit_access(void **state)
     static const uint8_t forced_16[16] = {0x8A, 8, [9] = 2, [13] = 1};
 
     (void)state;
-    expect_good(plain, 512, 512);
+    stor_expect_good(&stor, 0, plain, 512, 512);
     assert_int_equal(stor.disk.bytes[0], POISON);
     assert_int_equal(stor.disk.stable_bytes[0], 0);
-    expect_good(forced, 512, 512);
+    stor_expect_good(&stor, 0, forced, 512, 512);
     assert_int_equal(stor.disk.stable_bytes[512], POISON);
     assert_int_equal(stor.disk.stable_bytes[0], 0);
     assert_int_equal(stor.disk.counts[BLOCK_FLUSH], 0);
     /* A disk that cannot force is flushed behind the write. */
     stor.disk.disk.can_force = false;
-    expect_good(forced_16, 512, 512);
+    stor_expect_good(&stor, 0, forced_16, 512, 512);
     assert_int_equal(stor.disk.counts[BLOCK_FLUSH], 1);
     assert_int_equal(stor.disk.stable_bytes[1024], POISON);
     /* One without a cache has nothing to flush. */
     stor.disk.disk.has_write_cache = false;
-    expect_good(forced_16, 512, 512);
+    stor_expect_good(&stor, 0, forced_16, 512, 512);
     assert_int_equal(stor.disk.counts[BLOCK_FLUSH], 1);
 }
 
@@ -352,20 +338,20 @@ static void test_synchronize_cache(void **state)
     static const uint8_t standby[16] = {0x1B, [4] = 0x30};
 
     (void)state;
-    expect_good(write, 512, 512);
+    stor_expect_good(&stor, 0, write, 512, 512);
     assert_int_equal(stor.disk.stable_bytes[0], 0);
-    expect_good(sync_10, 0, 0);
+    stor_expect_good(&stor, 0, sync_10, 0, 0);
     assert_int_equal(stor.disk.stable_bytes[0], POISON);
-    expect_good(sync_16, 0, 0);
+    stor_expect_good(&stor, 0, sync_16, 0, 0);
     assert_int_equal(stor.disk.counts[BLOCK_FLUSH], 2);
-    expect_sense(behind, 0, OUT_OF_RANGE);
-    expect_good(stop, 0, 0);
+    stor_expect_sense(&stor, 0, behind, 0, OUT_OF_RANGE);
+    stor_expect_good(&stor, 0, stop, 0, 0);
     assert_int_equal(stor.disk.counts[BLOCK_FLUSH], 3);
-    expect_good(start, 0, 0);
-    expect_sense(eject, 0, INVALID_CDB);
-    expect_sense(standby, 0, INVALID_CDB);
+    stor_expect_good(&stor, 0, start, 0, 0);
+    stor_expect_sense(&stor, 0, eject, 0, INVALID_CDB);
+    stor_expect_sense(&stor, 0, standby, 0, INVALID_CDB);
     stor.disk.disk.has_write_cache = false;
-    expect_good(sync_10, 0, 0);
+    stor_expect_good(&stor, 0, sync_10, 0, 0);
     assert_int_equal(stor.disk.counts[BLOCK_FLUSH], 3);
 }
 
@@ -392,35 +378,35 @@ static void test_unmap(void **state)
     put_unmap(0, 1, 2);
     put_unmap(1, 5, 0);
     put_unmap(2, 8, 1);
-    expect_good(three, 56, 56);
+    stor_expect_good(&stor, 0, three, 56, 56);
     assert_int_equal(stor.disk.counts[BLOCK_UNMAP], 2);
     assert_int_equal(stor.disk.bytes[511], 0x77);
     assert_int_equal(stor.disk.bytes[512], 0);
     assert_int_equal(stor.disk.bytes[1535], 0);
     assert_int_equal(stor.disk.bytes[1536], 0x77);
     assert_int_equal(stor.disk.bytes[4096], 0);
-    expect_good(nothing, 0, 0);
-    expect_sense(no_header, 24, 0x5, 0x1A00);
-    expect_sense(anchor, 24, INVALID_CDB);
-    expect_sense(three, 55, INVALID_CDB);
+    stor_expect_good(&stor, 0, nothing, 0, 0);
+    stor_expect_sense(&stor, 0, no_header, 24, 0x5, 0x1A00);
+    stor_expect_sense(&stor, 0, anchor, 24, INVALID_CDB);
+    stor_expect_sense(&stor, 0, three, 55, INVALID_CDB);
     /* The data may say that there are fewer. */
     put_be16(stor.data + 2, 16);
-    expect_good(three, 56, 56);
+    stor_expect_good(&stor, 0, three, 56, 56);
     assert_int_equal(stor.disk.counts[BLOCK_UNMAP], 3);
     put_unmap(0, DISK_BLOCKS - 1, 2);
-    expect_sense(one, 24, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, one, 24, OUT_OF_RANGE);
     put_unmap(0, 0, 32769);
-    expect_sense(one, 24, 0x5, 0x2600);
+    stor_expect_sense(&stor, 0, one, 24, 0x5, 0x2600);
     put_be16(stor.data + 2, 17 * 16);
-    expect_sense(many, 280, 0x5, 0x2600);
+    stor_expect_sense(&stor, 0, many, 280, 0x5, 0x2600);
     /* All are looked at before one is done. */
     put_be16(stor.data + 2, 32);
     put_unmap(0, 0, 1);
     put_unmap(1, DISK_BLOCKS, 1);
-    expect_sense(three, 56, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, three, 56, OUT_OF_RANGE);
     assert_int_equal(stor.disk.counts[BLOCK_UNMAP], 3);
     stor.disk.disk.can_unmap = false;
-    expect_sense(one, 24, UNKNOWN);
+    stor_expect_sense(&stor, 0, one, 24, UNKNOWN);
 }
 
 static void test_write_same(void **state)
@@ -437,35 +423,35 @@ static void test_write_same(void **state)
     (void)state;
     memset(stor.disk.bytes, 0x77, 8192);
     memset(stor.data, 0, 512);
-    expect_good(same_10, 512, 512);
+    stor_expect_good(&stor, 0, same_10, 512, 512);
     assert_int_equal(stor.disk.counts[BLOCK_WRITE_ZEROES], 1);
     assert_int_equal(stor.disk.bytes[511], 0x77);
     assert_int_equal(stor.disk.bytes[512], 0);
     assert_int_equal(stor.disk.bytes[2047], 0);
     assert_int_equal(stor.disk.bytes[2048], 0x77);
-    expect_good(unmapping, 512, 512);
-    expect_good(no_data, 0, 0);
+    stor_expect_good(&stor, 0, unmapping, 512, 512);
+    stor_expect_good(&stor, 0, no_data, 0, 0);
     assert_int_equal(stor.disk.counts[BLOCK_UNMAP], 2);
     /* Where unmapped blocks do not read as zeros, zeros are written. */
     stor.disk.disk.is_zero_when_unmapped = false;
-    expect_good(unmapping, 512, 512);
+    stor_expect_good(&stor, 0, unmapping, 512, 512);
     assert_int_equal(stor.disk.counts[BLOCK_WRITE_ZEROES], 2);
     /* Anything else is written as often as it has to be. */
     memset(stor.data, 0xAB, 511);
     stor.data[511] = 0xCD;
-    expect_good(same_16, 512, 512);
+    stor_expect_good(&stor, 0, same_16, 512, 512);
     assert_int_equal(stor.disk.counts[BLOCK_WRITE], 3);
     for (uint32_t i = 1; i < 4; i++) {
         assert_memory_equal(stor.disk.bytes + i * 512, stor.data, 512);
     }
     assert_int_equal(stor.disk.bytes[2048], 0x77);
-    expect_sense(anchor, 512, INVALID_CDB);
-    expect_sense(no_blocks, 512, INVALID_CDB);
-    expect_sense(too_many, 512, INVALID_CDB);
-    expect_sense(same_16, 511, INVALID_CDB);
-    expect_sense(behind, 512, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, anchor, 512, INVALID_CDB);
+    stor_expect_sense(&stor, 0, no_blocks, 512, INVALID_CDB);
+    stor_expect_sense(&stor, 0, too_many, 512, INVALID_CDB);
+    stor_expect_sense(&stor, 0, same_16, 511, INVALID_CDB);
+    stor_expect_sense(&stor, 0, behind, 512, OUT_OF_RANGE);
     stor.disk.disk.can_write_zeroes = false;
-    expect_sense(same_16, 512, UNKNOWN);
+    stor_expect_sense(&stor, 0, same_16, 512, UNKNOWN);
 }
 
 static void test_verify(void **state)
@@ -478,17 +464,17 @@ static void test_verify(void **state)
     static const uint8_t too_many[16] = {0x8F, 0, [12] = 0x80, [13] = 1};
 
     (void)state;
-    expect_sense(too_many, 0, INVALID_CDB);
-    expect_good(verify_10, 0, 0);
-    expect_good(verify_16, 0, 0);
-    expect_good(nothing, 0, 0);
+    stor_expect_sense(&stor, 0, too_many, 0, INVALID_CDB);
+    stor_expect_good(&stor, 0, verify_10, 0, 0);
+    stor_expect_good(&stor, 0, verify_16, 0, 0);
+    stor_expect_good(&stor, 0, nothing, 0, 0);
     assert_int_equal(stor.disk.counts[BLOCK_VERIFY], 2);
-    expect_sense(compare, 512, INVALID_CDB);
-    expect_sense(behind, 0, OUT_OF_RANGE);
+    stor_expect_sense(&stor, 0, compare, 512, INVALID_CDB);
+    stor_expect_sense(&stor, 0, behind, 0, OUT_OF_RANGE);
     stor.disk.result = BLOCK_MEDIUM_ERROR;
-    expect_sense(verify_10, 0, 0x3, 0x1100);
+    stor_expect_sense(&stor, 0, verify_10, 0, 0x3, 0x1100);
     stor.disk.disk.can_verify = false;
-    expect_sense(verify_10, 0, UNKNOWN);
+    stor_expect_sense(&stor, 0, verify_10, 0, UNKNOWN);
 }
 
 static void test_read_only(void **state)
@@ -503,10 +489,10 @@ static void test_read_only(void **state)
     (void)state;
     stor.disk.disk.is_read_only = true;
     for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++) {
-        expect_sense(writes[i], 512, 0x7, 0x2700);
+        stor_expect_sense(&stor, 0, writes[i], 512, 0x7, 0x2700);
     }
-    expect_good(read, 512, 512);
-    expect_good(sync, 0, 0);
+    stor_expect_good(&stor, 0, read, 512, 512);
+    stor_expect_good(&stor, 0, sync, 0, 0);
 }
 
 /* Blocks of 4096 bytes. */
@@ -517,9 +503,9 @@ static void test_large_blocks(void **state)
 
     (void)state;
     stor.disk.disk.block_bytes = 4096;
-    expect_good(write, 4096, 4096);
+    stor_expect_good(&stor, 0, write, 4096, 4096);
     assert_int_equal(stor.disk.last->offset_bytes, 8192);
-    expect_good(capacity, 32, 32);
+    stor_expect_good(&stor, 0, capacity, 32, 32);
     assert_int_equal(get_be64(stor.data), STOR_DISK_BYTES / 4096 - 1);
     assert_int_equal(get_be32(stor.data + 8), 4096);
     assert_int_equal(stor.data[13], 0);
@@ -531,12 +517,12 @@ static void test_unknown_commands(void **state)
     for (uint32_t code = 0xC0; code < 0x100; code++) {
         uint8_t cdb[16] = {(uint8_t)code};
 
-        expect_sense(cdb, 512, UNKNOWN);
+        stor_expect_sense(&stor, 0, cdb, 512, UNKNOWN);
     }
     for (uint32_t i = 0; i < 2; i++) {
         static const uint8_t reservations[2][16] = {{0x16}, {0x17}};
 
-        expect_good(reservations[i], 0, 0);
+        stor_expect_good(&stor, 0, reservations[i], 0, 0);
     }
 }
 
@@ -566,7 +552,7 @@ static void expect_keys(uint32_t generation, uint64_t key)
 {
     static const uint8_t read_keys[16] = {0x5E, 0, [8] = 64};
 
-    expect_good(read_keys, 64, key != 0 ? 16 : 8);
+    stor_expect_good(&stor, 0, read_keys, 64, key != 0 ? 16 : 8);
     assert_int_equal(get_be32(stor.data), generation);
     assert_int_equal(get_be32(stor.data + 4), key != 0 ? 8 : 0);
     assert_true(key == 0 || get_be64(stor.data + 8) == key);
@@ -576,7 +562,7 @@ static void expect_reservation(uint64_t key, uint8_t type)
 {
     static const uint8_t read_reservation[16] = {0x5E, 1, [8] = 64};
 
-    expect_good(read_reservation, 64, type != 0 ? 24 : 8);
+    stor_expect_good(&stor, 0, read_reservation, 64, type != 0 ? 24 : 8);
     assert_int_equal(get_be32(stor.data + 4), type != 0 ? 16 : 0);
     assert_true(type == 0 || (get_be64(stor.data + 8) == key && stor.data[21] == type));
 }
@@ -631,14 +617,14 @@ static void test_persistent_reservation_fields(void **state)
     static const uint8_t out[16] = {0x5F, 0, [8] = 24};
 
     (void)state;
-    expect_good(capabilities, 64, 8);
+    stor_expect_good(&stor, 0, capabilities, 64, 8);
     assert_int_equal(get_be64(stor.data), UINT64_C(0x00080080EA010000));
-    expect_sense(full_status, 64, INVALID_CDB);
+    stor_expect_sense(&stor, 0, full_status, 64, INVALID_CDB);
     memset(stor.data, 0, 24);
-    expect_sense(shorter, 24, 0x5, 0x1A00);
-    expect_sense(out, 23, 0x5, 0x1A00);
+    stor_expect_sense(&stor, 0, shorter, 24, 0x5, 0x1A00);
+    stor_expect_sense(&stor, 0, out, 23, 0x5, 0x1A00);
     stor.data[20] = 1;
-    expect_sense(out, 24, 0x5, 0x2600);
+    stor_expect_sense(&stor, 0, out, 24, 0x5, 0x2600);
 }
 
 static void test_failures(void **state)
@@ -648,17 +634,17 @@ static void test_failures(void **state)
 
     (void)state;
     stor.disk.result = BLOCK_MEDIUM_ERROR;
-    expect_sense(read, 512, 0x3, 0x1100);
-    expect_sense(write, 512, 0x3, 0x0C00);
+    stor_expect_sense(&stor, 0, read, 512, 0x3, 0x1100);
+    stor_expect_sense(&stor, 0, write, 512, 0x3, 0x0C00);
     stor.disk.result = BLOCK_NO_SPACE;
-    expect_sense(write, 512, 0x7, 0x2707);
+    stor_expect_sense(&stor, 0, write, 512, 0x7, 0x2707);
     stor.disk.result = BLOCK_FAILED;
-    expect_sense(read, 512, 0x4, 0x4400);
+    stor_expect_sense(&stor, 0, read, 512, 0x4, 0x4400);
     stor.disk.result = BLOCK_GONE;
-    expect_sense(read, 512, 0x2, 0x0403);
+    stor_expect_sense(&stor, 0, read, 512, 0x2, 0x0403);
     /* Nothing of it stays when the disk is well again. */
     stor.disk.result = BLOCK_OK;
-    expect_good(read, 512, 512);
+    stor_expect_good(&stor, 0, read, 512, 512);
 }
 
 int main(void)

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
+#include "hv/lib/bytes.h"
 #include "partitions/root/worker/acpi/aml.h"
 #include "partitions/root/worker/acpi/tables.h"
-#include "hv/lib/bytes.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/vm.h"
 #include "tests/unit/fake_host.h"

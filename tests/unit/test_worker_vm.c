@@ -12,8 +12,8 @@
 #include "hv/abi/hv_intercept.h"
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_register.h"
-#include "hv/lib/x86/x86_regs.h"
 #include "hv/lib/bytes.h"
+#include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/worker/layout.h"
 #include "tests/unit/fake_host.h"
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "hv/abi/hv_msr.h"
+#include "hv/abi/hv_synic.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
 
@@ -312,6 +313,15 @@ void guest_wait(uint64_t duration_100ns)
     while (guest_clock() - start < duration_100ns) {
         cpu_relax();
     }
+}
+
+void guest_synic_init(struct hv_message_page *messages, struct hv_synic_event_flags_page *events, uint32_t sint,
+                      uint8_t vector)
+{
+    wrmsr(HV_X64_MSR_SIMP, (uint64_t)messages | HV_X64_MSR_PAGE_ENABLE);
+    wrmsr(HV_X64_MSR_SIEFP, (uint64_t)events | HV_X64_MSR_PAGE_ENABLE);
+    wrmsr(HV_X64_MSR_SINT0 + sint, vector);
+    wrmsr(HV_X64_MSR_SCONTROL, HV_SCONTROL_ENABLE);
 }
 
 bool guest_enable_hypercalls(void *page)

@@ -22,6 +22,9 @@
 #define GUEST_HOLE               UINT64_C(0xD0000000)
 #define GUEST_CLOCK_100NS_PER_MS UINT64_C(10000)
 
+struct hv_message_page;
+struct hv_synic_event_flags_page;
+
 /* What interrupts and exceptions leave on the stack, lowest address first. */
 struct guest_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -90,6 +93,10 @@ uint32_t guest_start_others(void (*function)(uint32_t number), uint32_t wanted, 
 /* Reference counter of the hypervisor, in 100 ns. */
 uint64_t guest_clock(void);
 void guest_wait(uint64_t duration_100ns);
+
+/* Enables the SynIC with its two pages, and one SINT with an interrupt of this vector. */
+void guest_synic_init(struct hv_message_page *messages, struct hv_synic_event_flags_page *events, uint32_t sint,
+                      uint8_t vector);
 
 /* Sets the guest's identity and enables the hypercall page at `page`; false: the MSR does not take it. */
 bool guest_enable_hypercalls(void *page);

@@ -6,9 +6,9 @@
 #include "partitions/root/worker/start.h"
 
 #include "hv/abi/hv_register.h"
+#include "hv/lib/bytes.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
-#include "hv/lib/bytes.h"
 #include "partitions/root/worker/guest_memory.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"

@@ -7,9 +7,9 @@
  */
 #include "partitions/root/worker/acpi/tables.h"
 
+#include "hv/lib/bytes.h"
 #include "hv/lib/str.h"
 #include "partitions/root/worker/acpi/aml.h"
-#include "hv/lib/bytes.h"
 #include "partitions/root/worker/dev/acpi_pm.h"
 #include "partitions/root/worker/dev/rtc.h"
 #include "partitions/root/worker/guest_memory.h"

@@ -5,8 +5,8 @@
  * header only.
  */
 #include "hv/lib/addr.h"
-#include "hv/lib/str.h"
 #include "hv/lib/bytes.h"
+#include "hv/lib/str.h"
 #include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/loader/loader.h"
 #include "partitions/root/worker/loader/place.h"

@@ -5,8 +5,8 @@
  */
 #include "partitions/root/worker/loader/elf.h"
 
-#include "hv/lib/str.h"
 #include "hv/lib/bytes.h"
+#include "hv/lib/str.h"
 #include "partitions/root/worker/loader/place.h"
 
 /* File header; the offsets behind the entry differ with the class. */

@@ -3,8 +3,8 @@
 #include "partitions/root/worker/loader/place.h"
 
 #include "hv/lib/addr.h"
-#include "hv/lib/str.h"
 #include "hv/lib/bytes.h"
+#include "hv/lib/str.h"
 #include "partitions/root/worker/guest_memory.h"
 #include "partitions/root/worker/layout.h"
 
