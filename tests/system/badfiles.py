@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Damaged guest files for the bad-input tests, made from the good ones."""
 
+import functools
+import gzip
 import struct
+import threading
 
 import bzimage
 import guestfiles
+from common import write_if_changed
 
 ELF_PHOFF = 0x20
 ELF_MACHINE = 0x12
 PHDR_FILESZ = 0x20
 PHDR_PADDR = 0x18
 PHDR_BYTES = 0x38
+MAKING = threading.Lock()
 NOISE = bytes((i * 197 + (i >> 8) * 31) & 255 for i in range(65536))
 
 
@@ -37,8 +42,21 @@ def first_segment(elf):
     return struct.unpack_from("<Q", elf, ELF_PHOFF)[0]
 
 
+def lz4(data):
+    """The form in which Linux takes LZ4 (lib/decompress_unlz4.c: blocks of up to 8 MiB), with literals alone."""
+    block = b"\xf0" + b"\xff" * ((len(data) - 15) // 255) + bytes([(len(data) - 15) % 255]) + data
+    return struct.pack("<II", 0x184C2102, len(block)) + block
+
+
 def make(folder):
-    """Writes every damaged file into the folder; returns it."""
+    """Writes every damaged file into the folder, once for all tests that run now; returns it."""
+    with MAKING:
+        return make_once(folder)
+
+
+@functools.cache
+def make_once(folder):
+    """The same for one caller at a time."""
     folder.mkdir(parents=True, exist_ok=True)
     image = guestfiles.KERNEL.read_bytes()
     elf = guestfiles.VMLINUX.read_bytes()
@@ -62,10 +80,9 @@ def make(folder):
         "elf-far-segment": patched(elf, head + PHDR_BYTES + PHDR_PADDR, "<Q", 1 << 50),
         "initrd-corrupt": noisy(initrd, len(initrd) // 2),
         "initrd-half": initrd[:len(initrd) // 2],
+        "initrd-lz4-cut": lz4(gzip.decompress(initrd))[:-100],
         "initrd-noise": NOISE,
     }
     for name, data in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != len(data):
-            path.write_bytes(data)
+        write_if_changed(folder / name, data)
     return folder

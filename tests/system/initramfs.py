@@ -12,6 +12,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import zstd
 from common import Failure, write_if_changed
 
 INIT = r"""#!/bin/sh
@@ -44,6 +45,10 @@ if [ -f /etc/partita-exec ]; then
     status=$?
     # The VM's exit device: the byte written to port 0xF4 becomes the status of the child.
     printf "\\$(printf %03o $status)" | dd of=/dev/port bs=1 seek=244 count=1 conv=notrunc 2>/dev/null
+elif grep -qw partita.exec /proc/cmdline; then
+    # The kernel goes on with what it could unpack, and panics at the end of its first process.
+    echo '<2>partita-guest: the kernel did not unpack all of the initramfs: the command is not there' >/dev/kmsg
+    exit 1
 else
     echo "Linux $(uname -r) on $(nproc) processors; 'poweroff' ends the machine."
     # A background job has Ctrl-C off; login turns it on for the shell.
@@ -145,10 +150,12 @@ CPIO_ALIGNMENT = 4
 DECOMPRESSORS = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
     b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ),
+    b"\x5d\x00\x00": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE),
     b"BZh": bz2.BZ2Decompressor,
+    b"\x28\xb5\x2f\xfd": zstd.Decompressor,
 }
-# What Linux unpacks as well, and nothing here can: zstd, lz4, lzma, lzo.
-OTHER_MAGICS = (b"\x28\xb5\x2f\xfd", b"\x02\x21\x4c\x18", b"\x5d\x00\x00", b"\x89\x4c\x5a\x4f")
+# What Linux unpacks as well, and nothing here can: lz4, lzo.
+OTHER_MAGICS = (b"\x02\x21\x4c\x18", b"\x89\x4c\x5a\x4f")
 
 
 def aligned(count):
@@ -174,7 +181,7 @@ def unpacked(data, at, magic, most_bytes):
     stream = DECOMPRESSORS[magic]()
     try:
         inside = stream.decompress(data[at:], most_bytes + 1)
-    except (zlib.error, lzma.LZMAError, OSError) as error:
+    except (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError) as error:
         raise Failure(f"its compressed part at byte {at} cannot be decompressed ({error})") from error
     if len(inside) > most_bytes:
         raise Failure(f"its compressed part at byte {at} has more than {most_bytes >> 20} MiB in it, which is all that "

@@ -73,13 +73,15 @@ def add_machine_options(parser):
                        help="what they boot: a bzImage, an ELF with a PVH entry or a Multiboot1 kernel ('default', and "
                             "without this option: Debian's own kernel); given again for child 1, 2 and so on, the last "
                             "one serves all that follow")
-    group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox; 'none': without)")
+    group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox, whose "
+                                                                  "/init knows --exec; 'none': without)")
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")
     group.add_argument("--no-vmbus", action="store_true", help="leave VMBus out of them")
     group.add_argument("--exec", dest="command", metavar="COMMAND",
-                       help="run this in the shell of each child, print only its output, exit with its status")
+                       help="run this in the shell of each child, print only its output, exit with its status; their "
+                            "command line has 'partita.exec', and /etc/partita-exec the command")
     group.add_argument("--hv-append", default="", metavar="STR", help="command line of the hypervisor itself")
     # Frames without a command, for bare guests that report through the exit device.
     group.add_argument("--frames", action="store_true", help=argparse.SUPPRESS)
@@ -255,7 +257,9 @@ def owns_terminal(options):
 def root_command_line(options, is_framed=True):
     """minroot's command line; quotes keep the blanks of a word, and are taken away by minroot. What the children say
     comes in frames, unless whoever reads it does not know them."""
-    child = f"{CHILD_COMMAND_LINE} {options.append}".strip()
+    # The guest's first process then knows that a command has to be there.
+    exec_word = "partita.exec" if options.command is not None else ""
+    child = " ".join(word for word in (CHILD_COMMAND_LINE, exec_word, options.append) if word)
     words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
              f"frames={int(is_framed)}", "vmbus=0" if options.no_vmbus else "", options.root_append,
              f'append="{child}"']

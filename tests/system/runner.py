@@ -29,7 +29,7 @@ POWER_OFF_SECONDS = 20
 TICK_SECONDS = 0.2
 READ_BYTES = 65536
 LOG_LINES = 12
-CONSOLE_LINES = 30  # a kernel's panic with its call trace
+CONSOLE_LINES = 40  # a kernel's panic with its call trace
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ emulators."""
 import bz2
 import configparser
 import contextlib
+import ctypes
 import gzip
 import lzma
 import os
@@ -38,6 +39,7 @@ import packages
 import runner
 import suite
 import systemtests
+import zstd
 from common import Failure
 
 FAKE = HERE / "fake_emulator.py"
@@ -269,6 +271,20 @@ class Pieces(unittest.TestCase):
             self.assertEqual(os.readlink(Path(scratch) / "minroot.elf"), "/a, b/minroot.elf")
 
 
+def zstd_compressed(data):
+    """One frame with its checksum (zstd.h, "Advanced compression API": ZSTD_c_checksumFlag)."""
+    library = ctypes.CDLL(zstd.LIBRARY)
+    library.ZSTD_createCCtx.restype = ctypes.c_void_p
+    library.ZSTD_compress2.restype = ctypes.c_size_t
+    context = ctypes.c_void_p(library.ZSTD_createCCtx())
+    library.ZSTD_CCtx_setParameter(context, 201, 1)
+    frame_bytes = ctypes.create_string_buffer(len(data) + 1024)
+    size = library.ZSTD_compress2(context, frame_bytes, ctypes.c_size_t(len(frame_bytes)), data,
+                                  ctypes.c_size_t(len(data)))
+    library.ZSTD_freeCCtx(context)
+    return frame_bytes.raw[:size]
+
+
 class StandIn(unittest.TestCase):
     """A folder with a script for the stand-in, and the command that runs it."""
 
@@ -341,7 +357,7 @@ for child in range(3):
     frame("x", child, "0")
 """, "--children", "3", "--vps", "4", "--memory", "128M", "--append", "a,b c", "--lps", "2", "--exec", "true")
         modules = ('minroot.elf vps=4 memory=128M children=3 frames=1 '
-                   'append="console=ttyS0 quiet panic=-1 a,,b c",vmlinuz kernel,initrd.img initrd')
+                   'append="console=ttyS0 quiet panic=-1 partita.exec a,,b c",vmlinuz kernel,initrd.img initrd')
         self.assertEqual(status, 0)
         self.assertEqual(out.decode().splitlines(), [f"child{n}: {modules}|640M|2" for n in range(3)])
 
@@ -356,7 +372,8 @@ for child in range(3):
         archive.add("etc", stat.S_IFDIR | 0o755)
         archive.add("etc/text", stat.S_IFREG | 0o644, bytes(range(256)) * 20)
         plain = archive.finish()
-        forms = {"plain": plain, "gzip": gzip.compress(plain), "xz": lzma.compress(plain), "bzip2": bz2.compress(plain)}
+        forms = {"plain": plain, "gzip": gzip.compress(plain), "xz": lzma.compress(plain), "bzip2": bz2.compress(plain),
+                 "lzma": lzma.compress(plain, lzma.FORMAT_ALONE), "zstd": zstd_compressed(plain)}
         for name, data in forms.items():
             with self.subTest(form=name):
                 initramfs.check(data, 1 << 20)
@@ -369,7 +386,7 @@ for child in range(3):
                     self.assert_damaged(plain + whole[:-cut], f"at byte {len(plain)} is cut off")
                 broken = bytearray(data)
                 broken[len(data) // 2] ^= 0xff
-                if name != "plain":
+                if name not in ("plain", "lzma"):  # which have no checksum
                     self.assert_damaged(bytes(broken), "cannot be decompressed|cut off")
                 self.assert_damaged(data + b"something else", "is no archive")
         for data, text in (
@@ -377,6 +394,7 @@ for child in range(3):
                 (gzip.compress(plain[:-500]), "in its compressed part at byte 0: its cpio archive at byte 0 is cut"),
                 (gzip.compress(gzip.compress(plain)), "in its compressed part at byte 0: what it has at byte 0"),
                 (gzip.compress(bytes(2 << 20)), "has more than 1 MiB in it"),
+                (zstd_compressed(bytes(2 << 20)), "has more than 1 MiB in it"),
                 (b"\0" + plain, "at byte 1 does not begin on 4 bytes")):
             self.assert_damaged(data, text)
         initramfs.check(b"something else", 1 << 20)
@@ -655,8 +673,8 @@ frame("d", 0, open("boot.disk", "rb").read() + open("bochsrc", "rb").read()); fr
 """ + self.POWER_OFF, "--memory", "64M", "--append", "a=b c", "--lps", "2", "--exec", "x")
         self.assertEqual(status, 0, err)
         for text in ("multiboot2 /boot/partita.elf 'onstop=poweroff'", "/boot/vmlinuz 'kernel'",
-                     "'frames=1' 'append=console=ttyS0 quiet panic=-1 a=b c'", "model=corei7_haswell_4770, count=2,",
-                     "memory: guest=320, host=320"):
+                     "'frames=1' 'append=console=ttyS0 quiet panic=-1 partita.exec a=b c'",
+                     "model=corei7_haswell_4770, count=2,", "memory: guest=320, host=320"):
             self.assertIn(text, out.decode())
         self.assertFalse((self.folder / "build/run/boot.iso").exists())
 
