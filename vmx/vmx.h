@@ -5,6 +5,7 @@
 /* What the files of the VT-x backend share. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "hv/cpu/cpu.h"
@@ -107,11 +108,14 @@ static inline struct vmx_vp *vmx_of(struct vp *vp)
     return vp->backend;
 }
 
-/* vmx.c: what this processor can do and must have. */
+/* vmx_probe.c: what this processor can do and must have. */
 extern struct backend_features vmx_features;
 extern uint32_t vmx_vpid_count; /* one more than the highest VPID in use */
 extern struct gpa_format vmx_gpa_format;
 extern struct vmx_limits vmx_limits;
+enum backend_fit vmx_probe(char *why, size_t size);
+/* VMX outside of SMX is switched off on this processor, and the switch is locked. */
+bool vmx_is_locked_off(void);
 
 /* ept.c: the processor keeps accessed and dirty bits. */
 void ept_use_accessed_dirty(void);
