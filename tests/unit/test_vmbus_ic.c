@@ -11,8 +11,10 @@
 #include "hv/lib/bytes.h"
 #include "tests/unit/vmbus_guest.h"
 #include "vmbus/ic/heartbeat.h"
+#include "vmbus/ic/kvp.h"
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/timesync.h"
+#include "vmbus/ic/vss.h"
 #include "vmbus/refusal.h"
 
 #define V5_3        0x00050003u
@@ -33,11 +35,22 @@ static struct guest_packet packet;
 static struct heartbeat heartbeat;
 static struct shutdown shutdown;
 static struct timesync timesync;
+static struct kvp kvp;
+static struct vss vss;
+
+/* What kvp and vss have said. */
+static struct {
+    uint32_t count;
+    uint32_t status;
+    char key[KVP_KEY_BYTES_MAX];
+    char value[KVP_VALUE_BYTES_MAX];
+} said;
 
 static int setup(void **state)
 {
     (void)state;
     guest_create(&guest);
+    memset(&said, 0, sizeof(said));
     return 0;
 }
 
@@ -233,6 +246,176 @@ static void test_timesync(void **state)
     assert_int_equal(timesync.answer_count, 7);
 }
 
+static void take_kvp(struct kvp *from, const struct kvp_answer *answer)
+{
+    assert_ptr_equal(from, &kvp);
+    said.count++;
+    said.status = answer->status;
+    strcpy(said.key, answer->key);
+    strcpy(said.value, answer->value);
+}
+
+/* Puts ASCII as UTF-16 with a terminator, and its length where that stands. */
+static void put_units(uint32_t at, uint32_t length_at, const char *text)
+{
+    put_u32(packet.bytes + BODY + length_at, 2 * ((uint32_t)strlen(text) + 1));
+    for (uint32_t i = 0; i <= strlen(text); i++) {
+        put_u16(packet.bytes + BODY + at + 2 * i, (uint8_t)text[i]);
+    }
+}
+
+static bool has_units(uint32_t at, const char *text)
+{
+    for (uint32_t i = 0; i <= strlen(text); i++) {
+        if (get_u16(packet.bytes + BODY + at + 2 * i) != (uint8_t)text[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void ask_kvp(uint8_t operation, uint32_t index, const char *key, const char *value)
+{
+    const struct kvp_question question = {operation, IC_KVP_POOL_AUTO, index, key, value};
+
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_ASKED);
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_NOT_READY);
+    expect_request(2, 2580);
+    assert_int_equal(packet.bytes[BODY], operation);
+    assert_int_equal(packet.bytes[BODY + 1], 2);
+}
+
+static void open_kvp(void)
+{
+    kvp_init(&kvp, guest.host, take_kvp);
+    open_and_negotiate(&kvp.ic, 3);
+}
+
+/* Offsets in the body: get and set have type, lengths, key and value from 4 on, enumerate from 8 on. */
+static void test_kvp(void **state)
+{
+    (void)state;
+    open_kvp();
+    ask_kvp(3, 7, NULL, NULL);
+    assert_int_equal(get_u32(packet.bytes + BODY + 4), 7);
+    put_u32(packet.bytes + BODY + 8, 1);
+    put_units(20, 12, "OSName");
+    put_units(532, 16, "Debian");
+    put_u16(packet.bytes + BODY + 532, 0xE9);
+    answer();
+    assert_int_equal(said.count, 1);
+    assert_int_equal(said.status, 0);
+    assert_string_equal(said.key, "OSName");
+    assert_string_equal(said.value, "\xC3\xA9"
+                                    "ebian");
+
+    ask_kvp(0, 0, "FullyQualifiedDomainName", NULL);
+    assert_int_equal(get_u32(packet.bytes + BODY + 8), 2 * 25);
+    assert_true(has_units(16, "FullyQualifiedDomainName"));
+    put_u32(packet.bytes + BODY + 4, 4);
+    put_u32(packet.bytes + BODY + 528, 4000000000u);
+    answer();
+    assert_string_equal(said.value, "4000000000");
+    assert_string_equal(said.key, "");
+
+    ask_kvp(1, 0, "name", "value");
+    assert_int_equal(get_u32(packet.bytes + BODY + 4), 1);
+    assert_true(has_units(16, "name"));
+    assert_true(has_units(528, "value"));
+    assert_int_equal(get_u32(packet.bytes + BODY + 12), 12);
+    answer();
+    assert_string_equal(said.value, "");
+
+    ask_kvp(2, 0, "name", NULL);
+    assert_int_equal(get_u32(packet.bytes + BODY + 4), 10);
+    assert_true(has_units(8, "name"));
+    put_u32(packet.bytes + STATUS, IC_STATUS_NO_MORE);
+    answer();
+    assert_int_equal(said.status, IC_STATUS_NO_MORE);
+    assert_int_equal(said.count, 4);
+}
+
+static void test_kvp_lengths(void **state)
+{
+    static char key[300], value[1100];
+    struct kvp_question question = {IC_KVP_SET, IC_KVP_POOL_EXTERNAL, 0, key, value};
+
+    (void)state;
+    open_kvp();
+    /* One character too many each, and just as many as there is room for. */
+    memset(key, 'k', 256);
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_TOO_LONG);
+    key[255] = '\0';
+    memset(value, 'v', 1024);
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_TOO_LONG);
+    value[1023] = '\0';
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_ASKED);
+    expect_request(2, 2580);
+    answer();
+    /* A guest whose lengths lie, and that ends no text; the longest UTF-8 comes of it. */
+    ask_kvp(3, 0, NULL, NULL);
+    put_u32(packet.bytes + BODY + 8, 1);
+    put_u32(packet.bytes + BODY + 12, UINT32_MAX);
+    put_u32(packet.bytes + BODY + 16, UINT32_MAX);
+    memset(packet.bytes + BODY + 20, 0xAA, 2560);
+    answer();
+    assert_int_equal(strlen(said.key), 255 * 3);
+    assert_int_equal(strlen(said.value), 1023 * 3);
+    assert_memory_equal(said.value, "\xEA\xAA\xAA", 3);
+    /* And one that sends less than it got. */
+    ask_kvp(3, 0, NULL, NULL);
+    put_u16(packet.bytes + BODY_SIZE, 2579);
+    answer();
+    assert_int_equal(said.status, IC_STATUS_FAILED);
+    assert_int_equal(said.count, 3);
+    assert_int_equal(guest_refusals(&guest, REFUSE_DEVICE_PROTOCOL), 1);
+}
+
+static void test_kvp_without_guest(void **state)
+{
+    const struct kvp_question question = {IC_KVP_GET, IC_KVP_POOL_AUTO, 0, "key", NULL};
+
+    (void)state;
+    kvp_init(&kvp, guest.host, take_kvp);
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_NOT_READY);
+    open_and_negotiate(&kvp.ic, 3);
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_ASKED);
+    guest_close(&channel);
+    assert_int_equal(said.count, 1);
+    assert_int_equal(said.status, IC_STATUS_FAILED);
+    assert_int_equal(kvp_ask(&kvp, &question), KVP_NOT_READY);
+}
+
+static void take_vss(struct vss *from, uint32_t status)
+{
+    assert_ptr_equal(from, &vss);
+    said.count++;
+    said.status = status;
+}
+
+static void test_vss(void **state)
+{
+    (void)state;
+    vss_init(&vss, guest.host, take_vss);
+    assert_false(vss_freeze(&vss, false));
+    open_and_negotiate(&vss.ic, 1);
+    assert_true(vss_freeze(&vss, false));
+    assert_false(vss_freeze(&vss, true));
+    expect_request(5, 12);
+    assert_int_equal(packet.bytes[BODY], 5);
+    answer();
+    assert_int_equal(said.count, 1);
+    assert_true(vss_freeze(&vss, true));
+    expect_request(5, 12);
+    assert_int_equal(packet.bytes[BODY], 6);
+    put_u32(packet.bytes + STATUS, 0x80004005);
+    answer();
+    assert_int_equal(said.status, IC_STATUS_FAILED);
+    assert_true(vss_freeze(&vss, true));
+    guest_close(&channel);
+    assert_int_equal(said.count, 3);
+}
+
 /* A guest that fills its ring up to the end and reads nothing: the service waits, and goes on. */
 static void test_no_room_at_opening(void **state)
 {
@@ -318,7 +501,7 @@ static void test_bad_answers(void **state)
     answer();
     expect_fault_of(++round);
     /* Longer than any answer is. */
-    assert_true(guest_send(&channel, 0, false, packet.bytes, 2200));
+    assert_true(guest_send(&channel, 0, false, packet.bytes, 2700));
     guest_let_call_back(&guest);
     assert_int_equal(guest_refusals(&guest, REFUSE_PACKET_LENGTH), 1);
     assert_int_equal(guest.host->log_lines, 2);
@@ -332,6 +515,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shutdown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timesync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kvp, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kvp_lengths, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kvp_without_guest, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vss, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_room_at_opening, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_answers, setup, teardown),
     };

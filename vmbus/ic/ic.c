@@ -99,7 +99,9 @@ static void take_versions(struct ic *ic, const uint8_t *body, uint32_t body_byte
     ic->framework_version = chosen[0];
     ic->message_version = chosen[1];
     ic->state = IC_READY;
-    ic->service->ready(ic);
+    if (ic->service->ready != NULL) {
+        ic->service->ready(ic);
+    }
 }
 
 static void take_packet(struct ic *ic, const struct vsp_packet *packet)
@@ -144,9 +146,13 @@ static bool ic_open(struct vsp *vsp, const uint8_t *user_data)
 static void ic_close(struct vsp *vsp)
 {
     struct ic *ic = ic_of(vsp);
+    bool owes_answer = ic->state == IC_READY && ic->is_waiting;
 
     ic->state = IC_CLOSED;
     host_timer_cancel(&ic->timer);
+    if (owes_answer && ic->service->left != NULL) {
+        ic->service->left(ic);
+    }
     vsp_closed(vsp);
 }
 

@@ -18,8 +18,8 @@
 
 struct ic;
 
-/* The longest body of a service: a shutdown's. */
-#define IC_BODY_BYTES_MAX    sizeof(struct ic_shutdown)
+/* The longest body of a service: a key with its value. */
+#define IC_BODY_BYTES_MAX    sizeof(struct ic_kvp)
 #define IC_PACKET_BYTES_MAX  (sizeof(struct vmbus_packet_header) + sizeof(struct ic_header) + IC_BODY_BYTES_MAX)
 /* In units of 8 bytes. */
 #define IC_PACKET_QWORDS_MAX ((IC_PACKET_BYTES_MAX + 7) / 8)
@@ -32,12 +32,14 @@ struct ic_service {
     uint16_t message_type;
     const struct ic_version *versions; /* best first */
     uint16_t version_count;
-    /* The guest is there and agrees on versions: questions may be asked. */
+    /* The guest is there and agrees on versions: questions may be asked. Null: nothing has to be done then. */
     void (*ready)(struct ic *ic);
     /* The guest has answered the question: header, and `body_bytes` bytes of body, valid during the call. */
     void (*answered)(struct ic *ic, const struct ic_header *header, const uint8_t *body, uint32_t body_bytes);
-    /* The service's timer has expired while questions may be asked. */
+    /* The service's timer has expired while questions may be asked; null without one. */
     void (*expired)(struct ic *ic);
+    /* The guest has closed the service and owed an answer; null: nobody waits for it. */
+    void (*left)(struct ic *ic);
 };
 
 /* How far the guest and a service are. */

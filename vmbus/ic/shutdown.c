@@ -27,12 +27,6 @@ static void answered(struct ic *ic, const struct ic_header *header, const uint8_
     shutdown->state = header->status == 0 ? SHUTDOWN_ACCEPTED : SHUTDOWN_REFUSED;
 }
 
-/* Nothing here waits for a time. */
-static void expired(struct ic *ic)
-{
-    (void)ic;
-}
-
 void shutdown_init(struct shutdown *shutdown, struct host_vm *host)
 {
     static const struct ic_version versions[] = {{3, 2}, {3, 1}, {3, 0}, {1, 0}};
@@ -45,7 +39,6 @@ void shutdown_init(struct shutdown *shutdown, struct host_vm *host)
         .version_count = ARRAY_SIZE(versions),
         .ready = begin,
         .answered = answered,
-        .expired = expired,
     };
 
     memset(shutdown, 0, sizeof(*shutdown));

@@ -37,8 +37,14 @@ _Static_assert(sizeof(struct ic_header) == 28, "ic_header");
 
 #define IC_MESSAGE_NEGOTIATE 0u
 #define IC_MESSAGE_HEARTBEAT 1u
+#define IC_MESSAGE_KVP       2u
 #define IC_MESSAGE_SHUTDOWN  3u
 #define IC_MESSAGE_TIME_SYNC 4u
+#define IC_MESSAGE_VSS       5u
+
+/* HRESULTs of answers; 0 is good. */
+#define IC_STATUS_FAILED  0x80004005u
+#define IC_STATUS_NO_MORE 0x80070103u /* nothing has this index */
 
 #define IC_FLAG_TRANSACTION 0x1u
 #define IC_FLAG_REQUEST     0x2u
@@ -90,5 +96,65 @@ _Static_assert(sizeof(struct ic_time_sync) == 32, "ic_time_sync");
 
 #define IC_TIME_SYNC_SYNC   0x1u /* set the clock */
 #define IC_TIME_SYNC_SAMPLE 0x2u
+
+#define IC_KVP_KEY_BYTES   512u
+#define IC_KVP_VALUE_BYTES 2048u
+
+/* Key and value; lengths are in bytes, with the terminator. */
+struct ic_kvp_value {
+    uint32_t type; /* IC_KVP_STRING, _U32, _U64 */
+    uint32_t key_bytes;
+    uint32_t value_bytes;
+    uint8_t key[IC_KVP_KEY_BYTES]; /* UTF-16, as strings are */
+    uint8_t value[IC_KVP_VALUE_BYTES];
+};
+_Static_assert(sizeof(struct ic_kvp_value) == 2572, "ic_kvp_value");
+
+/* Body of IC_MESSAGE_KVP. */
+struct ic_kvp {
+    uint8_t operation; /* IC_KVP_... */
+    uint8_t pool;      /* IC_KVP_POOL_... */
+    uint16_t rsvd;
+    union {
+        struct ic_kvp_value pair; /* GET, SET */
+        struct {
+            uint32_t key_bytes;
+            uint8_t key[IC_KVP_KEY_BYTES];
+        } removal; /* DELETE */
+        struct {
+            uint32_t index;
+            struct ic_kvp_value pair;
+        } enumerate;
+    };
+};
+_Static_assert(offsetof(struct ic_kvp, enumerate.pair) == 8, "pair");
+_Static_assert(sizeof(struct ic_kvp) == 2580, "ic_kvp");
+
+#define IC_KVP_GET       0u
+#define IC_KVP_SET       1u
+#define IC_KVP_DELETE    2u
+#define IC_KVP_ENUMERATE 3u
+
+#define IC_KVP_POOL_EXTERNAL      0u /* the host writes, the guest reads */
+#define IC_KVP_POOL_GUEST         1u /* the guest's own */
+#define IC_KVP_POOL_AUTO          2u /* what the guest's system says of itself */
+#define IC_KVP_POOL_AUTO_EXTERNAL 3u
+#define IC_KVP_POOL_AUTO_INTERNAL 4u
+
+#define IC_KVP_STRING 1u
+#define IC_KVP_U32    4u
+#define IC_KVP_U64    8u
+
+/* Body of IC_MESSAGE_VSS. */
+struct ic_vss {
+    uint8_t operation; /* IC_VSS_... */
+    uint8_t rsvd[7];
+    uint32_t flags; /* IC_VSS_HOT_BACKUP's answer */
+};
+_Static_assert(sizeof(struct ic_vss) == 12, "ic_vss");
+
+#define IC_VSS_HOT_BACKUP 2u /* can file systems be frozen? */
+#define IC_VSS_FREEZE     5u
+#define IC_VSS_THAW       6u
 
 #endif
