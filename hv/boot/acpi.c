@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Keeps the one copy of what the ACPI tables say. Reading them is acpi_parse.c's business. */
+/* Keeps the one copy of what the ACPI tables say. Reading them is the business of hv/lib/acpi. */
 #include "hv/boot/acpi.h"
 
-#include "hv/boot/acpi_parse.h"
 #include "hv/boot/boot.h"
 #include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
 #include "hv/debug/debug.h"
 #include "hv/irq/irq.h"
 #include "hv/lib/addr.h"
@@ -13,6 +13,8 @@
 #include "hv/mem/mem.h"
 
 #define NAMES_MAX 200
+
+_Static_assert(ACPI_CPU_MAX == CPU_MAX, "all processors of the tables are started");
 
 static struct acpi_info the_info; /* [I] after acpi_init() */
 
@@ -23,6 +25,11 @@ static const void *provisional_at(void *context, uint64_t address, size_t bytes)
 {
     (void)context;
     return range_contains(0, GIB(4), address, bytes) ? mem_from_spa(spa(address)) : NULL;
+}
+
+static void log_text(const char *line)
+{
+    log_line("%s", line);
 }
 
 static void log_tables(void)
@@ -39,7 +46,7 @@ static void log_tables(void)
 
 void acpi_init(void)
 {
-    static const struct acpi_memory memory = {.at = provisional_at};
+    static const struct acpi_memory memory = {.at = provisional_at, .log = log_text};
     const struct boot_info *boot = boot_info();
     uint32_t boot_apic_id = lapic_id_by_cpuid();
 

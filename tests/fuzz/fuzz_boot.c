@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/boot/acpi_parse.h"
 #include "hv/boot/boot_option.h"
 #include "hv/boot/memory_map.h"
 #include "hv/boot/multiboot.h"
 #include "hv/boot/multiboot_format.h"
 #include "hv/cpu/mtrr.h"
+#include "hv/lib/acpi/acpi_tables.h"
 #include "hv/lib/range.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/mem/mem.h"
@@ -88,6 +88,11 @@ static const void *window_at(void *context, uint64_t address, size_t bytes)
     return boot_window_at(context, address, bytes);
 }
 
+static void check_line(const char *line)
+{
+    FUZZ_CHECK(line[0] != '\0');
+}
+
 static void check_acpi_info(const struct acpi_info *info)
 {
     FUZZ_CHECK(info->cpu_count >= 1 && info->cpu_count <= CPU_MAX);
@@ -100,10 +105,12 @@ static void check_acpi_info(const struct acpi_info *info)
 
 static void fuzz_acpi(struct fuzz_input *input)
 {
-    struct acpi_memory memory = {.at = window_at, .context = &window};
+    struct acpi_memory memory = {.at = window_at, .context = &window, .log = check_line};
     uint32_t boot_apic_id = fuzz_u8(input);
     struct boot_info found = {0};
     struct acpi_info info;
+    uint8_t pm1a = 0;
+    uint8_t pm1b = 0;
 
     read_window(input);
     acpi_set_defaults(&info, boot_apic_id);
@@ -112,6 +119,9 @@ static void fuzz_acpi(struct fuzz_input *input)
         (void)!acpi_parse(&memory, found.rsdp_copy, found.rsdp_bytes, boot_apic_id, &info);
         check_acpi_info(&info);
         FUZZ_CHECK(info.apic_ids[0] == boot_apic_id);
+        if (acpi_find_sleep_types(&memory, &info, &pm1a, &pm1b)) {
+            FUZZ_CHECK(pm1a < 8 && pm1b < 8);
+        }
     }
 }
 

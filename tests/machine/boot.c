@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/boot/acpi_parse.h"
 #include "hv/boot/boot_option.h"
 #include "hv/lib/str.h"
 #include "tests/machine/machine.h"

@@ -18,6 +18,7 @@
 
 #include "hv/boot/acpi.h"
 #include "hv/boot/boot.h"
+#include "hv/cpu/cpu.h"
 #include "hv/cpu/mtrr.h"
 #include "hv/debug/trace.h"
 

@@ -12,6 +12,8 @@
 #include "hv/lib/compiler.h"
 #include "partitions/root/kernel/layout.h"
 
+struct acpi_info;
+
 #define BOOT_RANGE_MAX   128
 #define BOOT_MODULE_MAX  32
 #define BOOT_TEXT_BYTES  2048
@@ -58,17 +60,18 @@ struct options {
     char test[32];                /* self-tests instead of children; "" if none */
 };
 
-/* What the ACPI tables say. */
-struct acpi_info {
-    uint32_t processor_count;
-    uint32_t apic_ids[KERNEL_CPU_MAX];
-    uint32_t ignored_count;  /* enabled processors beyond KERNEL_CPU_MAX */
-    uint32_t uart_ioapic_id; /* IO-APIC and pin of ISA interrupt 4 */
-    uint32_t uart_pin;
-    bool uart_is_level;
-    bool uart_is_active_low;
-    uint64_t uart_ioapic;  /* address; 0: unknown */
-    uint16_t pm1a_control; /* port; 0: no way to switch off was found */
+/* Where ISA interrupt 4, of the first UART, arrives. */
+struct uart_route {
+    uint64_t ioapic; /* address; 0: unknown */
+    uint32_t ioapic_id;
+    uint32_t pin;
+    bool is_level;
+    bool is_active_low;
+};
+
+/* How to switch the machine off. */
+struct power_off {
+    uint16_t pm1a_control; /* port; 0: no way was found */
     uint16_t pm1b_control;
     uint8_t pm1a_sleep_type;
     uint8_t pm1b_sleep_type;
@@ -90,5 +93,7 @@ MUST_CHECK bool options_parse(const char *command_line, struct options *options,
 /* Reads the ACPI tables; what is missing or broken is left out. */
 void acpi_init(uint64_t rsdp);
 const struct acpi_info *acpi_info(void);
+struct uart_route acpi_uart_route(void);
+struct power_off acpi_power_off(void);
 
 #endif

@@ -183,10 +183,10 @@ void console_poll(void)
 
 bool console_start_input(void)
 {
-    const struct acpi_info *acpi = acpi_info();
+    struct uart_route route = acpi_uart_route();
 
     trap_set_handler(TRAP_VECTOR_UART, console_poll);
-    if (acpi->uart_ioapic == 0 || !hypercall_map_uart(acpi, TRAP_VECTOR_UART)) {
+    if (route.ioapic == 0 || !hypercall_map_uart(&route, TRAP_VECTOR_UART)) {
         return true;
     }
     outb(UART_INTERRUPT_ENABLE, UART_RECEIVED);

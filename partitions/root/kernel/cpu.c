@@ -4,6 +4,7 @@
  * minroot: it is printed, and everything stops. */
 #include "partitions/root/kernel/cpu.h"
 
+#include "hv/lib/acpi/acpi_tables.h"
 #include "hv/lib/range.h"
 #include "hv/lib/str.h"
 #include "partitions/root/kernel/boot.h"
@@ -200,11 +201,11 @@ void smp_start(void)
     while (trampoline != 0 && !is_free(boot_info(), trampoline, PAGE_SIZE)) {
         trampoline -= PAGE_SIZE;
     }
-    if (acpi->processor_count > 1 && trampoline == 0) {
+    if (acpi->cpu_count > 1 && trampoline == 0) {
         console_error("minroot: no free page below 640 KiB to start processors with");
         power_off();
     }
-    for (uint32_t i = 0; i < acpi->processor_count; i++) {
+    for (uint32_t i = 0; i < acpi->cpu_count; i++) {
         struct cpu *cpu = cpu_get(index);
 
         if (acpi->apic_ids[i] == cpu_this()->apic_id) {
@@ -223,8 +224,8 @@ void smp_start(void)
         }
         index++;
     }
-    if (acpi->ignored_count != 0) {
-        console_error("minroot: %u processors beyond %u are not used", acpi->ignored_count, KERNEL_CPU_MAX);
+    if (acpi->cpu_ignored_count != 0) {
+        console_error("minroot: %u processors beyond %u are not used", acpi->cpu_ignored_count, KERNEL_CPU_MAX);
     }
 }
 

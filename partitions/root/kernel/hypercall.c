@@ -134,19 +134,19 @@ hv_status_t hypercall_withdraw(struct deposit *deposit)
     return status == HV_STATUS_NO_RESOURCES ? HV_STATUS_SUCCESS : status;
 }
 
-bool hypercall_map_uart(const struct acpi_info *acpi, uint8_t vector)
+bool hypercall_map_uart(const struct uart_route *route, uint8_t vector)
 {
     uint32_t vp = cpu_this()->vp_index;
-    volatile uint32_t *ioapic = (volatile uint32_t *)acpi->uart_ioapic;
-    uint32_t entry = IOAPIC_REDIRECTION + 2 * acpi->uart_pin;
+    volatile uint32_t *ioapic = (volatile uint32_t *)route->ioapic;
+    uint32_t entry = IOAPIC_REDIRECTION + 2 * route->pin;
     struct {
         struct hv_input_map_device_interrupt fixed;
         uint64_t bank_mask;
         uint64_t bank;
     } input = {
         .fixed.partition_id = HV_PARTITION_ID_SELF,
-        .fixed.device_id = (uint64_t)HV_DEVICE_TYPE_IOAPIC << HV_DEVICE_TYPE_SHIFT | acpi->uart_ioapic_id,
-        .fixed.trigger_mode = acpi->uart_is_level ? HV_INTERRUPT_TRIGGER_MODE_LEVEL : HV_INTERRUPT_TRIGGER_MODE_EDGE,
+        .fixed.device_id = (uint64_t)HV_DEVICE_TYPE_IOAPIC << HV_DEVICE_TYPE_SHIFT | route->ioapic_id,
+        .fixed.trigger_mode = route->is_level ? HV_INTERRUPT_TRIGGER_MODE_LEVEL : HV_INTERRUPT_TRIGGER_MODE_EDGE,
         .fixed.vector_count = 1,
         .fixed.target.vector = vector,
         .fixed.target.flags = HV_DEVICE_INTERRUPT_TARGET_PROCESSOR_SET,
@@ -162,12 +162,12 @@ bool hypercall_map_uart(const struct acpi_info *acpi, uint8_t vector)
 
     memcpy(&output, cpu_this()->hypercall_output, sizeof(output));
     if (status != HV_STATUS_SUCCESS || output.interrupt_entry.source != INTERRUPT_SOURCE_IOAPIC ||
-        !memory_map(acpi->uart_ioapic, PAGE_SIZE, 0)) {
+        !memory_map(route->ioapic, PAGE_SIZE, 0)) {
         return false;
     }
 
-    uint32_t low = (output.interrupt_entry.data_low & IOAPIC_ROUTE_MASK) | (acpi->uart_is_level ? IOAPIC_LEVEL : 0) |
-                   (acpi->uart_is_active_low ? IOAPIC_ACTIVE_LOW : 0);
+    uint32_t low = (output.interrupt_entry.data_low & IOAPIC_ROUTE_MASK) | (route->is_level ? IOAPIC_LEVEL : 0) |
+                   (route->is_active_low ? IOAPIC_ACTIVE_LOW : 0);
 
     ioapic[0] = entry;
     ioapic[IOAPIC_WINDOW] = low | IOAPIC_MASKED;

@@ -77,6 +77,6 @@ MUST_CHECK hv_status_t hypercall(struct deposit *deposit, uint16_t code, uint32_
 MUST_CHECK hv_status_t hypercall_withdraw(struct deposit *deposit);
 
 /* Routes the UART's interrupt to a vector of this processor. False: the hypervisor refuses. */
-MUST_CHECK bool hypercall_map_uart(const struct acpi_info *acpi, uint8_t vector);
+MUST_CHECK bool hypercall_map_uart(const struct uart_route *route, uint8_t vector);
 
 #endif

@@ -29,12 +29,12 @@ NORETURN void boot_main(uint64_t start_info);
 
 void power_off(void)
 {
-    const struct acpi_info *acpi = acpi_info();
+    struct power_off power = acpi_power_off();
     struct hv_input_set_system_property property = {
         .property_id = HvSystemPropertySleepState,
         .sleep_state = HV_SLEEP_STATE_S5,
-        .pm1a_slp_typ = acpi->pm1a_sleep_type,
-        .pm1b_slp_typ = acpi->pm1b_sleep_type,
+        .pm1a_slp_typ = power.pm1a_sleep_type,
+        .pm1b_slp_typ = power.pm1b_sleep_type,
     };
     struct hv_input_enter_sleep_state enter = {.sleep_state = HV_SLEEP_STATE_S5};
 
@@ -44,10 +44,10 @@ void power_off(void)
         (void)!hypercall(NULL, HvCallEnterSleepState, NULL, &enter, sizeof(enter), NULL, 0);
     }
     /* The hypervisor does not know how, or there is none. */
-    if (acpi->pm1a_control != 0) {
-        outw(acpi->pm1a_control, (uint16_t)((uint32_t)acpi->pm1a_sleep_type << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
-        if (acpi->pm1b_control != 0) {
-            outw(acpi->pm1b_control, (uint16_t)((uint32_t)acpi->pm1b_sleep_type << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
+    if (power.pm1a_control != 0) {
+        outw(power.pm1a_control, (uint16_t)((uint32_t)power.pm1a_sleep_type << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
+        if (power.pm1b_control != 0) {
+            outw(power.pm1b_control, (uint16_t)((uint32_t)power.pm1b_sleep_type << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
         }
     }
     cpu_stop();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hv/boot/acpi_parse.c: sound and corrupt tables. */
+/* hv/lib/acpi: sound and corrupt tables. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-#include "hv/boot/acpi_format.h"
-#include "hv/boot/acpi_parse.h"
+#include "hv/debug/debug.h"
+#include "hv/lib/acpi/acpi_format.h"
+#include "hv/lib/acpi/acpi_tables.h"
 #include "tests/machine/machine.h"
 
 #define MEMORY_START 0x7fe00000u
@@ -41,6 +42,11 @@ static const void *at(void *context, uint64_t address, size_t bytes)
     return world->memory + (address - MEMORY_START);
 }
 
+static void log_text(const char *line)
+{
+    log_line("%s", line);
+}
+
 static int setup(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -48,7 +54,7 @@ static int setup(void **state)
     (void)machine_reset();
     machine_set_log_echo(false);
     world->memory = calloc(1, MEMORY_BYTES);
-    world->access = (struct acpi_memory){.at = at, .context = world};
+    world->access = (struct acpi_memory){.at = at, .context = world, .log = log_text};
     *state = world;
     return 0;
 }
@@ -161,13 +167,20 @@ static uint64_t put_madt(struct world *world, const void *extra, size_t extra_by
     return put_table(world, "APIC", table, (uint32_t)(used + extra_bytes));
 }
 
-static uint64_t put_fadt(struct world *world)
+static uint64_t put_fadt_with_dsdt(struct world *world, uint64_t dsdt, uint64_t x_dsdt)
 {
     struct acpi_fadt fadt = {
         .sci = 9, .pm1a_control = 0x604, .pm_timer = 0x608, .pm_timer_bytes = 4, .flags = ACPI_FADT_TIMER_32BIT};
 
+    fadt.dsdt = (uint32_t)dsdt;
+    fadt.x_dsdt = x_dsdt;
     fadt.x_pm1b_control = (struct acpi_address){.space = ACPI_SPACE_IO, .address = 0x704};
     return put_table(world, "FACP", &fadt, sizeof(fadt));
+}
+
+static uint64_t put_fadt(struct world *world)
+{
+    return put_fadt_with_dsdt(world, 0, 0);
 }
 
 static void assert_sound(const struct world *world)
@@ -351,10 +364,10 @@ static void test_madt_entry_beyond_end(void **state)
 static void test_too_many(void **state)
 {
     struct world *world = *state;
-    struct acpi_madt_x2apic extra[CPU_MAX + 5];
+    struct acpi_madt_x2apic extra[ACPI_CPU_MAX + 5];
     struct acpi_header empty = {.revision = 1};
 
-    for (uint32_t i = 0; i < CPU_MAX + 5; i++) {
+    for (uint32_t i = 0; i < ACPI_CPU_MAX + 5; i++) {
         extra[i] = (struct acpi_madt_x2apic){.entry = {ACPI_MADT_X2APIC, 16}, .apic_id = 1000 + i, .flags = 1};
     }
     list_table(world, put_madt(world, extra, sizeof(extra)));
@@ -363,10 +376,81 @@ static void test_too_many(void **state)
     }
     put_root(world, true);
     assert_true(parse(world));
-    assert_int_equal(world->info.cpu_count, CPU_MAX);
+    assert_int_equal(world->info.cpu_count, ACPI_CPU_MAX);
     assert_int_equal(world->info.cpu_ignored_count, 8);
     assert_int_equal(world->info.apic_ids[0], BOOT_APIC_ID);
     assert_int_equal(world->info.table_count, ACPI_TABLE_MAX);
+}
+
+/* A DSDT with these bytes of AML; its address. */
+static uint64_t put_dsdt(struct world *world, const uint8_t *aml, size_t bytes)
+{
+    uint8_t table[256] = {0};
+
+    memcpy(table + sizeof(struct acpi_header), aml, bytes);
+    return put_table(world, "DSDT", table, (uint32_t)(sizeof(struct acpi_header) + bytes));
+}
+
+/* Parses tables with this DSDT alone; the answer of acpi_find_sleep_types(). */
+static bool find_sleep_types(struct world *world, const uint8_t *aml, size_t bytes, uint8_t *pm1a, uint8_t *pm1b)
+{
+    world->used = 0;
+    world->table_count = 0;
+    list_table(world, put_fadt_with_dsdt(world, put_dsdt(world, aml, bytes), 0));
+    put_root(world, true);
+    assert_true(parse(world));
+    return acpi_find_sleep_types(&world->access, &world->info, pm1a, pm1b);
+}
+
+static void test_sleep_types(void **state)
+{
+    struct world *world = *state;
+    const uint8_t absolute[] = {1, 2, 3, 0x08, '\\', '_', 'S', '5', '_', 0x12, 6, 4, 0x0A, 5, 0x0A, 7, 0, 0};
+    const uint8_t relative[] = {0x08, '_', 'S', '5', '_', 0x12, 0x46, 0, 4, 1, 0, 0, 0, 9};
+    const uint8_t *hidden = absolute + 5; /* no name operator in front */
+    uint8_t large[sizeof(absolute)];
+    uint8_t pm1a = 9;
+    uint8_t pm1b = 9;
+
+    assert_true(find_sleep_types(world, absolute, sizeof(absolute), &pm1a, &pm1b));
+    assert_int_equal(pm1a, 5);
+    assert_int_equal(pm1b, 7);
+    assert_true(find_sleep_types(world, relative, sizeof(relative), &pm1a, &pm1b));
+    assert_int_equal(pm1a, 1);
+    assert_int_equal(pm1b, 0);
+    assert_false(find_sleep_types(world, hidden, sizeof(absolute) - 5, &pm1a, &pm1b));
+    memcpy(large, absolute, sizeof(absolute));
+    large[13] = 8;
+    assert_false(find_sleep_types(world, large, sizeof(large), &pm1a, &pm1b));
+    large[13] = 5;
+    large[14] = 2; /* neither zero, one nor a byte */
+    assert_false(find_sleep_types(world, large, sizeof(large), &pm1a, &pm1b));
+    for (size_t bytes = 0; bytes < 16; bytes++) {
+        assert_false(find_sleep_types(world, absolute, bytes, &pm1a, &pm1b));
+    }
+}
+
+static void test_broken_dsdt(void **state)
+{
+    struct world *world = *state;
+    const uint8_t aml[] = {0x08, '_', 'S', '5', '_', 0x12, 6, 4, 0x0A, 5, 0x0A, 5, 0, 0};
+    uint64_t dsdt = put_dsdt(world, aml, sizeof(aml));
+    uint8_t pm1a;
+    uint8_t pm1b;
+
+    /* The long address counts where there is one. */
+    list_table(world, put_fadt_with_dsdt(world, 0x1000, dsdt));
+    put_root(world, true);
+    assert_true(parse(world));
+    assert_true(acpi_find_sleep_types(&world->access, &world->info, &pm1a, &pm1b));
+    table_at(world, dsdt)[40] ^= 1;
+    assert_false(acpi_find_sleep_types(&world->access, &world->info, &pm1a, &pm1b));
+    assert_true(machine_log_contains("DSDT has a wrong checksum"));
+    world->info.dsdt = 0x1000;
+    assert_false(acpi_find_sleep_types(&world->access, &world->info, &pm1a, &pm1b));
+    assert_true(machine_log_contains("0x1000 cannot be reached"));
+    world->info.dsdt = 0;
+    assert_false(acpi_find_sleep_types(&world->access, &world->info, &pm1a, &pm1b));
 }
 
 /*
@@ -401,7 +485,7 @@ static void test_random_bytes(void **state)
         }
         fix_checksum(table_at(world, root), sizeof(struct acpi_header) + 16, 9);
         (void)parse(world);
-        assert_in_range(world->info.cpu_count, 1, CPU_MAX);
+        assert_in_range(world->info.cpu_count, 1, ACPI_CPU_MAX);
         assert_true(world->info.ioapic_count <= ACPI_IOAPIC_MAX);
         assert_true(world->info.override_count <= ACPI_OVERRIDE_MAX);
     }
@@ -419,6 +503,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broken_madt_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_madt_entry_beyond_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sleep_types, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_broken_dsdt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random_bytes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BOOT_ACPI_FORMAT_H
-#define BOOT_ACPI_FORMAT_H
+#ifndef ACPI_ACPI_FORMAT_H
+#define ACPI_ACPI_FORMAT_H
 
 /* Layouts of the ACPI specification, chapter "ACPI Software Programming Model"; only tables that are read here. */
 
