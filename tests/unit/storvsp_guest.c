@@ -159,6 +159,8 @@ bool stor_post(struct stor *stor, struct guest_channel *channel, uint64_t id, ui
     put_u32(packet, 3);
     put_u32(packet + 4, 1);
     put_u16(srb, 52);
+    srb[5] = stor->path;
+    srb[6] = stor->target;
     srb[7] = lun;
     srb[8] = cdb_bytes(cdb[0]);
     srb[9] = 20;

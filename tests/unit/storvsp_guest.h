@@ -27,6 +27,8 @@ struct stor {
     struct fake_disk disk;
     struct guest_offer offer;
     struct guest_channel channel;
+    uint8_t path; /* of the SRBs that follow, as is the target */
+    uint8_t target;
     uint64_t data_page; /* the first of STOR_DATA_PAGES */
     uint8_t *data;
     uint32_t detached_count;

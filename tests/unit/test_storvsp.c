@@ -209,6 +209,34 @@ static void test_absent_units(void **state)
     assert_int_equal(stor.data[12], 0x25);
 }
 
+/*
+ * Linux looks for units by INQUIRY and REPORT LUNS at every path and target. If one of them was answered with "invalid
+ * LUN", it would remove the unit of that target and LUN at path 0, whatever the path.
+ */
+static void test_absent_targets(void **state)
+{
+    static const uint8_t report[16] = {0xA0, 0, 0, 0, 0, 0, 0, 0, 0, 64};
+    struct stor_answer answer;
+
+    (void)state;
+    for (uint8_t path = 0; path < 8; path++) {
+        for (uint8_t target = 0; target < 2; target++) {
+            bool is_there = path == 0 && target == 0;
+
+            stor.path = path;
+            stor.target = target;
+            answer = stor_scsi(&stor, 0, inquiry, 36);
+            stor_assert_good(&answer, 36);
+            assert_int_equal(stor.data[0], is_there ? 0 : 0x7F);
+            answer = stor_scsi(&stor, 0, report, 64);
+            stor_assert_good(&answer, is_there ? 16 : 8);
+            assert_int_equal(stor.data[3], is_there ? 8 : 0);
+        }
+    }
+    stor.path = 0;
+    stor.target = 0;
+}
+
 /* Sense data goes as far as there is room for it. */
 static void test_sense_room(void **state)
 {
@@ -513,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_short_packets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_guest_completes, setup_ready, teardown),
         cmocka_unit_test_setup_teardown(test_bad_srbs, setup_ready, teardown),
+        cmocka_unit_test_setup_teardown(test_absent_targets, setup_ready, teardown),
         cmocka_unit_test_setup_teardown(test_absent_units, setup_ready, teardown),
         cmocka_unit_test_setup_teardown(test_sense_room, setup_ready, teardown),
         cmocka_unit_test_setup_teardown(test_sub_channels, setup_ready, teardown),

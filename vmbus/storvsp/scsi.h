@@ -84,7 +84,7 @@ enum scsi_abort {
 /* A command. The members above the line are the caller's, and constant until it is finished. */
 struct scsi_command {
     struct scsi_target *target;
-    uint32_t lun;
+    uint32_t lun; /* SCSI_UNITS_MAX: a place that has no units */
     uint8_t cdb[SCSI_CDB_BYTES];
     struct gpa_ranges data; /* memory for its data, in either direction; may be empty */
     uint32_t data_bytes;    /* of that which may be used; not more than it has */

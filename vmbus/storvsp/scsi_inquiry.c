@@ -213,10 +213,12 @@ enum scsi_step scsi_report_luns(struct scsi_command *command)
     uint8_t data[LUN_LIST_HEADER_BYTES + SCSI_UNITS_MAX * LUN_BYTES] = {0};
     uint32_t length = LUN_LIST_HEADER_BYTES;
 
+    bool has_units = command->cdb[2] != REPORT_WELL_KNOWN && command->lun < SCSI_UNITS_MAX;
+
     if (command->cdb[2] > REPORT_ALL) {
         return scsi_fail_field(command);
     }
-    for (uint32_t lun = 0; lun < SCSI_UNITS_MAX && command->cdb[2] != REPORT_WELL_KNOWN; lun++) {
+    for (uint32_t lun = 0; lun < SCSI_UNITS_MAX && has_units; lun++) {
         if (scsi_find_unit(command->target, lun) != NULL) {
             data[length + 1] = (uint8_t)lun;
             length += LUN_BYTES;

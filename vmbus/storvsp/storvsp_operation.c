@@ -139,10 +139,6 @@ static void execute(struct storvsp_request *request, const struct gpa_ranges *ra
         answer_srb_status(request, STORVSP_SRB_INVALID_REQUEST);
         return;
     }
-    if (!is_target && srb->cdb_or_sense[0] != SCSI_INQUIRY) {
-        answer_srb_status(request, STORVSP_SRB_INVALID_LUN);
-        return;
-    }
     command->target = &controller->target;
     command->lun = is_target ? srb->lun : SCSI_UNITS_MAX;
     memset(command->cdb, 0, sizeof(command->cdb));
