@@ -27,6 +27,7 @@
 #include "hv/abi/hv_status.h"
 #include "hv/lib/compiler.h"
 
+struct block_disk;
 struct hv_message;
 union hv_register_value;
 
@@ -257,7 +258,7 @@ struct worker_ram_range {
  */
 uint32_t worker_ram_layout(uint64_t memory_bytes, struct worker_ram_range *ranges);
 
-/* What a VM is made of. Nothing of it is kept after worker_create(). */
+/* What a VM is made of. Nothing of it is kept after worker_create() but what is said to be. */
 struct worker_config {
     uint64_t memory_bytes;
     uint32_t vp_count;  /* VP i has APIC id i */
@@ -267,6 +268,9 @@ struct worker_config {
     const void *initrd; /* null when there is none */
     uint64_t initrd_bytes;
     const char *command_line; /* null counts as empty */
+    /* Element i is the disk at LUN i of a storage controller on the VMBus; the VM's until worker_destroy(). */
+    struct block_disk *const *disks;
+    uint32_t disk_count; /* 0: the VM has no controller */
 };
 
 /* Bytes of storage that worker_create() needs. */

@@ -13,14 +13,19 @@ from packages import fetch
 KERNEL = GUEST / "vmlinuz"
 VMLINUX = GUEST / "vmlinux"
 BUSYBOX = GUEST / "busybox"
+E2FSCK = GUEST / "e2fsck"
 INITRD = GUEST / "initrd.img"
+DISK_INITRD = GUEST / "initrd-disk.img"
 STAMP = GUEST / "versions.json"
 MODULES = GUEST / "modules"
-# What the default guest loads, in this order, when it finds a VMBus; and what tests that nest hypervisors load in an
-# outer Linux. The rest of the package is not kept.
+# What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk: only then they are in
+# its initramfs, since they would take as long to unpack as all the rest. And what tests that nest hypervisors load in
+# an outer Linux. The rest of the package is not kept.
 VMBUS_MODULES = ("hv_vmbus", "hv_utils")
-MODULE_NAMES = (*VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel", "netfs", "fscache", "9pnet", "9p",
-                "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev",
+DISK_MODULES = ("scsi_common", "scsi_mod", "crct10dif_common", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi",
+                "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4")
+MODULE_NAMES = (*VMBUS_MODULES, *DISK_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel", "netfs", "fscache",
+                "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev",
                 "virtio_pci_legacy_dev")
 
 
@@ -69,6 +74,18 @@ def fetch_busybox():
     raise Failure(f"{package} holds no bin/busybox")
 
 
+def e2fsck():
+    """A static e2fsck, which tests run in a guest; fetched when the first of them wants it."""
+    if not E2FSCK.is_file():
+        package, folder = unpack("e2fsck-static")
+        found = next(folder.rglob("e2fsck.static"), None)
+        if found is None:
+            raise Failure(f"{package} holds no e2fsck.static")
+        shutil.copy(found, E2FSCK)
+        shutil.rmtree(folder)
+    return E2FSCK
+
+
 def ensure():
     """Fetches what is not there yet and brings the initramfs up to date."""
     GUEST.mkdir(parents=True, exist_ok=True)
@@ -85,7 +102,9 @@ def ensure():
     text = json.dumps(versions, sort_keys=True)
     if not STAMP.is_file() or STAMP.read_text(encoding="ascii") != text:
         STAMP.write_text(text, encoding="ascii")
-    initramfs.ensure(BUSYBOX, [MODULES / f"{name}.ko" for name in VMBUS_MODULES], INITRD)
+    first, more = ([MODULES / f"{name}.ko" for name in names] for names in (VMBUS_MODULES, DISK_MODULES))
+    initramfs.ensure(INITRD, (BUSYBOX, *first), lambda: initramfs.build(BUSYBOX, first))
+    initramfs.ensure(DISK_INITRD, more, lambda: initramfs.build_more(first, more))
 
 
 def kernel_release():

@@ -35,6 +35,13 @@ if [ -e /sys/bus/acpi/devices/VMBUS:00 ]; then
         insmod /lib/modules/$module
     done
 fi
+disks=
+for disk in /sys/block/sd*; do
+    if [ -e $disk ]; then
+        disks="$disks ${disk##*/} ($(($(cat $disk/size) / 2)) KiB$(grep -q 1 $disk/ro && echo , read-only))"
+    fi
+done
+[ -z "$disks" ] || echo "partita-guest: disks:$disks"
 cd /root
 
 if [ -f /etc/partita-exec ]; then
@@ -105,6 +112,13 @@ def applets(busybox):
     return done.stdout.split()
 
 
+def add_modules(archive, modules, order):
+    """Kernel modules, and the names of all that are loaded, in the order of that."""
+    archive.add("lib/modules/order", stat.S_IFREG | 0o644, "".join(f"{path.name}\n" for path in order).encode())
+    for path in modules:
+        archive.add(f"lib/modules/{path.name}", stat.S_IFREG | 0o644, path.read_bytes())
+
+
 def build(busybox, modules):
     """The base archive, compressed; the kernel modules are loaded in the order given."""
     archive = Archive()
@@ -114,9 +128,7 @@ def build(busybox, modules):
     archive.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
     for name, (mode, text) in FILES.items():
         archive.add(name, stat.S_IFREG | mode, text.encode())
-    archive.add("lib/modules/order", stat.S_IFREG | 0o644, "".join(f"{path.name}\n" for path in modules).encode())
-    for path in modules:
-        archive.add(f"lib/modules/{path.name}", stat.S_IFREG | 0o644, path.read_bytes())
+    add_modules(archive, modules, modules)
     archive.add("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes())
     for name in applets(busybox):
         if name != "busybox":
@@ -124,20 +136,37 @@ def build(busybox, modules):
     return gzip.compress(archive.finish(), 1, mtime=0)
 
 
-def with_command(base, command):
-    """The base archive followed by one that carries the command to execute; the kernel unpacks both in order."""
+def build_more(first, modules):
+    """An archive to follow the base one, compressed: these modules are loaded behind the `first`, which are there."""
+    archive = Archive()
+    add_modules(archive, modules, [*first, *modules])
+    return gzip.compress(archive.finish(), 1, mtime=0)
+
+
+def joined(*archives):
+    """Archives one behind the other; the kernel unpacks them in order. Each ends at any length, and the kernel looks
+    for the next one on four bytes."""
+    return b"".join(archive + b"\0" * (-len(archive) % 4) for archive in archives)
+
+
+def command_archive(command):
+    """An archive that carries the command to execute."""
     archive = Archive()
     archive.add("etc/partita-exec", stat.S_IFREG | 0o644, os.fsencode(command) + b"\n")
-    # The first archive ends at any length; the kernel looks for the next one on four bytes.
-    return base + b"\0" * (-len(base) % 4) + archive.finish()
+    return archive.finish()
 
 
-def ensure(busybox, modules, target):
-    """Writes the base initramfs when it is missing or older than what it is made of."""
-    newest = max(path.stat().st_mtime for path in (busybox, *modules, Path(__file__)))
+def with_command(base, command):
+    """The base archive followed by the one with the command."""
+    return joined(base, command_archive(command))
+
+
+def ensure(target, sources, make):
+    """Has an archive written that is missing or older than what it is made of."""
+    newest = max(path.stat().st_mtime for path in (*sources, Path(__file__)))
     if target.is_file() and target.stat().st_mtime >= newest:
         return
-    write_if_changed(target, build(busybox, modules))
+    write_if_changed(target, make())
     target.touch()
 
 

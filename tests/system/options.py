@@ -4,6 +4,7 @@
 import argparse
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import guestfiles
@@ -20,6 +21,8 @@ MEMORY_MAX_MIB = 64 * 1024
 # Of all files together: the boot loader puts them below the machine's hole at 2 GiB. Some fit into the root's memory.
 FILES_MAX_MIB = 1024
 ROOT_FILES_MIB = 128
+DISKS_MAX = 8
+DISK_BLOCK_BYTES = 512
 APPEND_MAX = 1024
 TIMEOUT_DEFAULT_S = 600
 NONE = "none"
@@ -27,6 +30,14 @@ DEFAULT = "default"
 
 # panic=-1: a guest that panics restarts at once, which ends it here, instead of standing still until the timeout.
 CHILD_COMMAND_LINE = "console=ttyS0 quiet panic=-1"
+
+
+@dataclass
+class Disk:
+    """A file that becomes a disk of the children."""
+
+    path: Path
+    is_read_only: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,6 +86,10 @@ def add_machine_options(parser):
                             "one serves all that follow")
     group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox, whose "
                                                                   "/init knows --exec; 'none': without)")
+    group.add_argument("--disk", metavar="FILE[,ro]", action="append", default=[],
+                       help="a SCSI disk on VMBus with this content, read-only with ',ro'; given again for others "
+                            f"(sda, sdb and so on, at most {DISKS_MAX}). It lies in memory: each child has a copy of "
+                            "its own, and what it writes is lost with it and never in FILE")
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")
@@ -134,16 +149,30 @@ def readable(option, text):
     return path
 
 
+def parse_disk(text):
+    """The disk that FILE or FILE,ro names, or a Failure that says what cannot be one."""
+    name, comma, flag = text.partition(",")
+    if comma and flag != "ro":
+        raise Failure(f"--disk: only 'ro' may follow a comma, not {flag!r}; a file with a comma in its name needs "
+                      "another one")
+    path = readable("--disk", name)
+    if path.stat().st_size % DISK_BLOCK_BYTES != 0:
+        raise Failure(f"--disk: {path} has {path.stat().st_size} bytes, which is not a multiple of {DISK_BLOCK_BYTES}")
+    return Disk(path, bool(comma))
+
+
 def size_mib(path):
     """How many MiB a file fills; none when it is still to be fetched, which the default guest may be."""
     return -(-path.stat().st_size // 2**20) if path.is_file() else 0
 
 
 def files(options):
-    """The files for the children, as (MiB, option that names it, path): kernels, then the initrd if there is one."""
+    """The files for the children, as (MiB, option that names it, path): kernels, the initrd if there is one, and
+    disks."""
     named_files = [("--kernel", path) for path in options.kernel]
     if initrd_file(options) is not None:
         named_files.append(("--initrd", initrd_file(options)))
+    named_files += [("--disk", disk.path) for disk in options.disk]
     return [(size_mib(path), option, path) for option, path in named_files]
 
 
@@ -164,9 +193,11 @@ def check_sizes(options):
 
 
 def machine_memory_mib(options):
-    """The machine's memory: the children's, the root's, and what large files need beside it."""
+    """The machine's memory: the children's with their copies of disks, the root's, and what large files need beside
+    it."""
     files_mib = sum(mib for mib, _, _ in files(options))
-    return options.children * options.memory + ROOT_MEMORY_MIB + max(0, files_mib - ROOT_FILES_MIB)
+    copies_mib = sum(size_mib(disk.path) for disk in options.disk if not disk.is_read_only)
+    return options.children * (options.memory + copies_mib) + ROOT_MEMORY_MIB + max(0, files_mib - ROOT_FILES_MIB)
 
 
 def printable(option, text, most):
@@ -200,6 +231,11 @@ def check(options):
     printable("--root-append", options.root_append, APPEND_MAX)
     if options.initrd is not None and options.initrd != NONE:
         options.initrd = readable("--initrd", options.initrd)
+    if len(options.disk) > DISKS_MAX:
+        raise Failure(f"--disk: {len(options.disk)} are too many, the most is {DISKS_MAX}")
+    if options.disk and options.no_vmbus:
+        raise Failure("--disk: disks are on VMBus, and --no-vmbus leaves it out")
+    options.disk = [parse_disk(text) for text in options.disk]
     check_sizes(options)
     if options.initrd is not None and options.initrd != NONE:
         try:
@@ -270,6 +306,12 @@ def kernel_modules(options):
     """The files that the children boot, as minroot looks for them: kernel0, kernel1 ..., and kernel for the rest."""
     names = [f"kernel{index}" for index in range(len(options.kernel) - 1)] + ["kernel"]
     return [Module("vmlinuz" if name == "kernel" else name, file, name) for name, file in zip(names, options.kernel)]
+
+
+def disk_modules(options):
+    """The disks, in their order."""
+    return [Module(f"disk{index}.img", disk.path, "ro disk" if disk.is_read_only else "disk")
+            for index, disk in enumerate(options.disk)]
 
 
 def initrd_file(options):

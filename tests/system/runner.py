@@ -336,17 +336,22 @@ def verdict(reason, output, folder, options, emulator_status):
 
 
 def modules_for(options, folder, is_framed=True):
-    """The boot modules: minroot, the kernel, the initrd."""
+    """The boot modules: minroot, the kernel, the initrd with what is added to it, the disks."""
     modules = [machine.Module("minroot.elf", building.MINROOT, machine_options.root_command_line(options, is_framed)),
                *machine_options.kernel_modules(options)]
     base = machine_options.initrd_file(options)
     if base is not None:
+        added = []
+        if options.disk and base == guestfiles.INITRD:
+            added.append(guestfiles.DISK_INITRD.read_bytes())
         if options.command is not None:
-            with_command = folder / "exec.img"
-            with_command.write_bytes(initramfs.with_command(base.read_bytes(), options.command))
-            base = with_command
+            added.append(initramfs.command_archive(options.command))
+        if added:
+            whole = folder / "exec.img"
+            whole.write_bytes(initramfs.joined(base.read_bytes(), *added))
+            base = whole
         modules.append(machine.Module("initrd.img", base, "initrd"))
-    return modules
+    return modules + machine_options.disk_modules(options)
 
 
 def prepare(options, purposes):

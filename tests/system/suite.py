@@ -23,7 +23,8 @@ import systemtests
 from checks import Broken
 from common import BUILD, OUT, TOP, Failure, build_lock, say, tail
 
-CONFIGURATION = Path(os.environ.get("PARTITA_TESTS") or Path(__file__).with_name("tests.cfg"))
+CONFIGURATIONS = ([Path(os.environ["PARTITA_TESTS"])] if os.environ.get("PARTITA_TESTS") else
+                  [Path(__file__).with_name(name) for name in ("tests.cfg", "disks.cfg")])
 # Bare guests in one boot; the boot loader's and minroot's tables take 32 modules.
 BATCH_MAX = 24
 # What runs without --cpu.
@@ -163,12 +164,12 @@ def script_tests():
 
 
 def system_tests(path=None):
-    """The sections of tests.cfg."""
-    path = path or CONFIGURATION
+    """The sections of a file, or of all that there are: what is in [DEFAULT] holds for each."""
     parser = configparser.ConfigParser(interpolation=None, empty_lines_in_values=False)
+    found = []
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-        found = []
+        for path in CONFIGURATIONS if path is None else [path]:
+            parser.read_string(path.read_text(encoding="utf-8"))
         for name in parser.sections():
             section = parser[name]
             systemtests.check_section(section)

@@ -12,6 +12,7 @@ import time
 import badfiles
 import batch
 import building
+import diskfiles
 import guestfiles
 import initramfs
 import iso
@@ -52,6 +53,8 @@ def fill(text, cpu="any"):
         text = text.replace("{backend}", machine.VENDORS[cpu].name)
     if "{files}" in text:
         text = text.replace("{files}", str(badfiles.make(BUILD / "test" / "files")))
+    if "{disks}" in text:
+        text = text.replace("{disks}", str(diskfiles.make(BUILD / "test" / "disks")))
     if "{release}" in text:
         text = text.replace("{release}", guestfiles.kernel_release())
     return text.replace("{out}", str(OUT)).replace("{guest}", str(guestfiles.GUEST)).replace("{top}", str(TOP))

@@ -2,6 +2,7 @@
 """Tests of the driver itself: frames, argument checks, the files it makes, whole runs against a stand-in for the
 emulators."""
 
+import argparse
 import bz2
 import configparser
 import contextlib
@@ -30,11 +31,13 @@ import bzimage
 import driver
 import frames
 import fuzzing
+import guestfiles
 import initramfs
 import iso
 import linecoverage
 import machine
 import nested
+import options as machine_options
 import packages
 import runner
 import suite
@@ -435,6 +438,57 @@ frame("x", 0, "0")
 """, "--no-vmbus", "--exec", "true")
         self.assertEqual(status, 0)
         self.assertIn("frames=1 vmbus=0 append=", out.decode())
+
+    def test_disks(self):
+        """Disks are modules in their order; the machine has room for a copy of each that a child may change."""
+        large = self.folder / "large, with a comma"
+        small = self.folder / "small.img"
+        for path, mib in ((self.folder / "large.img", 200), (large, 1), (small, 20)):
+            path.touch()
+            os.truncate(path, mib << 20)
+        status, out, err = self.run_driver("""
+for child in range(2):
+    frame("d", child, argument("-initrd").split("initrd,")[1] + "|" + argument("-m"))
+    frame("x", child, "0")
+""", "--children", "2", "--exec", "true", "--disk", f"{self.folder}/large.img", "--disk", f"{small},ro")
+        self.assertEqual(status, 0, err)
+        # 256 MiB for each child and 200 for its disk, 256 for the root, which has room for 128 of the 221 of files.
+        self.assertEqual(out, b"".join(b"child%d: disk0.img disk,disk1.img ro disk|1261M\n" % n for n in range(2)))
+        for arguments, text in (
+                ([f"{self.folder}/none.img"], "there is no file .*/none.img"),
+                ([str(self.folder)], "is not a file"),
+                ([""], "the name is empty"),
+                (["/dev/null"], "/dev/null is not a file"),
+                ([f"{small},rw"], "only 'ro' may follow a comma, not 'rw'"),
+                ([str(large)], "only 'ro' may follow a comma, not ' with a comma'"),
+                ([f"{small},"], "only 'ro' may follow a comma, not ''"),
+                ([str(self.initrd)], "base.img has 4 bytes, which is not a multiple of 512"),
+                ([str(small)] * 9, "9 are too many, the most is 8"),
+                ([f"{self.folder}/large.img"] * 6, "large.img has 200 MiB, and 1024 MiB is the most for all files")):
+            options = [word for argument in arguments for word in ("--disk", argument)]
+            status, _, err = self.run_driver("", "--exec", "true", *options)
+            self.assertEqual((status, err.count("\n")), (2, 1), err)
+            self.assertRegex(err, f"--disk: .*{text}")
+        (self.folder / "empty.img").touch()
+        for arguments, text in (([f"{self.folder}/empty.img"], "--disk: .*/empty.img is empty"),
+                                ([str(small), "--no-vmbus"], "--disk: disks are on VMBus, and --no-vmbus leaves it")):
+            status, _, err = self.run_driver("", "--disk", *arguments)
+            self.assertEqual((status, err.count("\n")), (2, 1), err)
+            self.assertRegex(err, text)
+
+    def test_disk_modules(self):
+        """Only the default initramfs, and only with a disk, gets the modules for one; the command stays the last."""
+        more = self.folder / "more.img"
+        more.write_bytes(b"more!")
+        for initrd, disks, wanted in ((self.initrd, [], [b"base"]), (self.initrd, ["x"], [b"base", b"more!"]),
+                                      (more, ["x"], [b"more!"])):
+            options = argparse.Namespace(command="true", initrd=initrd, kernel=[], vps=1, memory=64, children=1,
+                                         no_vmbus=False, root_append="", append="",
+                                         disk=[machine_options.Disk(Path(name), True) for name in disks])
+            with unittest.mock.patch.multiple(guestfiles, INITRD=self.initrd, DISK_INITRD=more):
+                runner.modules_for(options, self.folder)
+            whole = (self.folder / "exec.img").read_bytes()
+            self.assertEqual(whole, initramfs.joined(*wanted, initramfs.command_archive("true")))
 
     def test_several_children(self):
         """Lines never mix, unfinished ones are completed, the first nonzero status counts."""

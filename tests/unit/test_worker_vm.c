@@ -13,9 +13,12 @@
 #include "hv/abi/hv_message.h"
 #include "hv/abi/hv_register.h"
 #include "hv/lib/bytes.h"
+#include "hv/lib/guid.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "partitions/root/worker/layout.h"
+#include "partitions/root/worker/vm.h"
 #include "tests/unit/fake_host.h"
+#include "vmbus/block_memory.h"
 
 #define MEBIBYTE    UINT64_C(0x100000)
 #define RAM_BYTES   (4 * MEBIBYTE)
@@ -1094,12 +1097,66 @@ static void test_vmbus(void **state)
     assert_non_null(vm);
 }
 
+/* Channels on the VM's bus that are a storage controller's. */
+static uint32_t storage_channels(void)
+{
+    uint32_t count = 0;
+
+    for (uint32_t relid = 1; relid <= VMBUS_CHANNELS_MAX; relid++) {
+        struct vmbus_channel_info info;
+
+        vmbus_get_channel(vm->bus.vmbus, relid, &info);
+        count += info.state != VMBUS_CHANNEL_FREE && strcmp(info.name, "storvsp") == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+static void test_disks(void **state)
+{
+    static uint8_t bytes[SCSI_UNITS_MAX + 1][512];
+    static struct block_memory memory[SCSI_UNITS_MAX + 1];
+    struct block_disk *disks[SCSI_UNITS_MAX + 1];
+    struct worker_config config = good_config();
+    char error[200] = "";
+
+    (void)state;
+    for (uint32_t i = 0; i < ARRAY_SIZE(disks); i++) {
+        assert_true(block_memory_init(&memory[i], bytes[i], sizeof(bytes[i]), false));
+        disks[i] = &memory[i].disk;
+    }
+    worker_destroy(vm);
+    config.disks = disks;
+    config.disk_count = 2;
+    expect_refused(&config, "its disks need a VMBus");
+    config.has_vmbus = true;
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+    assert_int_equal(storage_channels(), 1);
+    for (uint32_t lun = 0; lun < 3; lun++) {
+        const struct scsi_unit *unit = &vm->bus.storage.target.units[lun];
+
+        assert_ptr_equal(unit->disk, lun < 2 ? disks[lun] : NULL);
+        assert_int_equal(unit->kind, lun < 2 ? SCSI_DISK : SCSI_ABSENT);
+    }
+    /* A guest tells disks apart by their identities. */
+    assert_false(guid_equal(&vm->bus.storage.target.units[0].identity, &vm->bus.storage.target.units[1].identity));
+    worker_destroy(vm);
+    config.disk_count = SCSI_UNITS_MAX + 1;
+    expect_refused(&config, "cannot make its VMBus");
+    assert_int_equal(host->synic.connection_count, 0);
+    config.disk_count = 0;
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+    assert_int_equal(storage_channels(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ram_layout),
         cmocka_unit_test_setup_teardown(test_without_vmbus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vmbus, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_registers_32, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_registers_64, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_configurations, setup, teardown),

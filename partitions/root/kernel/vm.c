@@ -303,6 +303,7 @@ bool vm_start(uint32_t index, const struct options *options)
     const struct boot_module *initrd = boot_module("initrd");
     char text[TEXT_BYTES];
     struct host_vm *vm = memory_alloc_zeroed(sizeof(*vm));
+    struct block_disk *disks[VM_DISKS_MAX];
     struct worker_config config = {
         .memory_bytes = options->memory_bytes,
         .vp_count = (uint32_t)options->vp_count,
@@ -312,6 +313,7 @@ bool vm_start(uint32_t index, const struct options *options)
         .initrd = initrd == NULL ? NULL : (const void *)initrd->start,
         .initrd_bytes = initrd == NULL ? 0 : initrd->bytes,
         .command_line = text,
+        .disks = disks,
     };
 
     (void)fmt_snprintf(text, sizeof(text), "%s partita.child=%u", options->append, index);
@@ -320,9 +322,13 @@ bool vm_start(uint32_t index, const struct options *options)
     }
     host_timer_init(&vm->message_retry, vm, retry_messages);
     vm->storage = memory_alloc_zeroed(worker_storage_bytes());
-    vm->worker = worker_create(vm->storage, vm, &config, vm->error, sizeof(vm->error));
+    if (disks_create(vm, disks)) {
+        config.disk_count = vm->disk_count;
+        vm->worker = worker_create(vm->storage, vm, &config, vm->error, sizeof(vm->error));
+    }
     if (vm->worker == NULL) {
         console_text(CONSOLE_STREAM_ERROR, index, "minroot: child %u: %s", index, vm->error);
+        disks_destroy(vm);
         (void)vm_destroy_partition(vm);
         return false;
     }
@@ -369,6 +375,7 @@ bool vm_reap(void)
         worker_destroy(vm->worker);
         port_deliver(); /* what this child sent last does not wait for the next one of its number */
         memory_free_bytes(vm->storage, worker_storage_bytes());
+        disks_destroy(vm);
         (void)vm_destroy_partition(vm);
         report_end(vm);
         memory_free_bytes(vm, sizeof(*vm));

@@ -14,10 +14,12 @@
 #include "partitions/root/kernel/console.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/sched.h"
+#include "vmbus/block_memory.h"
 #include "vmbus/host.h"
 
 #define VM_MAX           CONSOLE_CHILD_MAX
 #define VM_VPS_MAX       256u
+#define VM_DISKS_MAX     8u
 #define VM_EVENTS_MAX    (HV_EVENT_FLAGS_COUNT / VM_MAX)
 /* Exit status of children that did not give one themselves: this plus enum host_vm_end. */
 #define VM_STATUS_FAILED 128u
@@ -44,10 +46,12 @@ struct host_vm {
     uint32_t event_connections[VM_EVENTS_MAX]; /* [lock] by event flag: the connection that has it; 0: none */
     uint32_t ram_count;
     struct vm_ram ram[WORKER_RAM_RANGES_MAX];
+    uint32_t disk_count;
+    struct block_memory disks[VM_DISKS_MAX];
     uint32_t has_ended; /* atomic; what follows was written before */
     enum host_vm_end end_reason;
     uint32_t end_status;
-    char error[256]; /* of worker_create() */
+    char error[256]; /* why it could not be made */
 };
 
 /* Creates a partition with VPs and memory and fills `vm`. On failure it prints why and undoes everything. */
@@ -70,6 +74,13 @@ void vm_input(void);
 
 /* The child of this number; null: there is none. Processor 0. */
 struct host_vm *vm_get(uint32_t index);
+
+/*
+ * disk.c: makes the disks of a child, and fills `disks` with them (vm->disk_count of VM_DISKS_MAX elements). False:
+ * vm->error says why; disks_destroy() is due all the same.
+ */
+MUST_CHECK bool disks_create(struct host_vm *vm, struct block_disk **disks);
+void disks_destroy(struct host_vm *vm);
 
 /* port.c: prepares processor 0, which calls this, to receive what children send; and, after SCHED_EVENT_PORT, hands on
  * what has come, with no lock held. */

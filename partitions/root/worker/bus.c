@@ -7,7 +7,36 @@
 
 #include "partitions/root/worker/vm.h"
 
-bool bus_create(struct bus *bus, void *storage, struct host_vm *host, uint32_t vp_count)
+/* 5a1f0c6e-7d2b-4b0e-9c41-3e6d88f2a7b4 */
+static const struct guid controller_instance = {
+    0x5A1F0C6E,
+    0x7D2B,
+    0x4B0E,
+    {0x9C, 0x41, 0x3E, 0x6D, 0x88, 0xF2, 0xA7, 0xB4},
+};
+
+static bool create_storage(struct bus *bus, struct host_vm *host, const struct worker_config *config)
+{
+    const struct storvsp_config storage = {
+        .bus = bus->vmbus,
+        .host = host,
+        .instance = controller_instance,
+        .sub_channels_max = STORVSP_SUB_CHANNELS_MAX,
+    };
+
+    bus->has_storage = storvsp_create(&bus->storage, &storage);
+    for (uint32_t lun = 0; lun < config->disk_count && bus->has_storage; lun++) {
+        struct guid identity = controller_instance;
+
+        identity.data1 += 1 + lun;
+        if (!storvsp_attach(&bus->storage, lun, SCSI_DISK, &identity, config->disks[lun])) {
+            return false;
+        }
+    }
+    return bus->has_storage;
+}
+
+bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struct worker_config *config)
 {
     bool is_made;
 
@@ -15,9 +44,10 @@ bool bus_create(struct bus *bus, void *storage, struct host_vm *host, uint32_t v
     shutdown_init(&bus->shutdown, host);
     timesync_init(&bus->timesync, host);
     host_vm_lock(host);
-    bus->vmbus = vmbus_create(storage, host, vp_count);
+    bus->vmbus = vmbus_create(memory, host, config->vp_count);
     is_made = bus->vmbus != NULL && vsp_offer(bus->vmbus, &bus->heartbeat.ic.vsp) &&
-              vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp);
+              vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp) &&
+              (config->disk_count == 0 || create_storage(bus, host, config));
     host_vm_unlock(host);
     return is_made;
 }
@@ -27,6 +57,9 @@ void bus_destroy(struct bus *bus, struct host_vm *host)
     if (bus->vmbus != NULL) {
         host_vm_lock(host);
         vmbus_destroy(bus->vmbus);
+        if (bus->has_storage) {
+            storvsp_destroy(&bus->storage);
+        }
         host_vm_unlock(host);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The VMBus of a VM, with the services that every VM with a bus has. */
+/* The VMBus of a VM, with the services that every VM with a bus has, and its storage controller. */
 #ifndef WORKER_BUS_H
 #define WORKER_BUS_H
 
@@ -10,7 +10,10 @@
 #include "vmbus/ic/heartbeat.h"
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/timesync.h"
+#include "vmbus/storvsp/storvsp.h"
 #include "vmbus/vmbus.h"
+
+struct worker_config;
 
 /* The bus and what is on it. Protected by the VM's lock. */
 struct bus {
@@ -18,13 +21,16 @@ struct bus {
     struct heartbeat heartbeat;
     struct shutdown shutdown;
     struct timesync timesync;
+    bool has_storage; /* [I] */
+    struct storvsp storage;
 };
 
 /*
- * Makes the bus in `storage` (as vmbus_create() wants it) and offers its services. False when the environment refuses
- * the guest's connections. The caller does not hold the lock.
+ * Makes the bus in `memory` (as vmbus_create() wants it), offers its services, and a controller if there are disks.
+ * False when the environment refuses the guest's connections, or a controller has no place for so many disks. The
+ * caller does not hold the lock.
  */
-MUST_CHECK bool bus_create(struct bus *bus, void *storage, struct host_vm *host, uint32_t vp_count);
+MUST_CHECK bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struct worker_config *config);
 
 /* Its end; harmless without a bus. The caller does not hold the lock. */
 void bus_destroy(struct bus *bus, struct host_vm *host);

@@ -275,13 +275,17 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
                      (unsigned long long)config->memory_bytes);
         return NULL;
     }
+    if (config->disk_count != 0 && !config->has_vmbus) {
+        fmt_snprintf(error, error_bytes, "its disks need a VMBus, which is left out");
+        return NULL;
+    }
     memset(vm, 0, sizeof(*vm));
     vm->host = host;
     vm->vp_count = config->vp_count;
     vm->log_interval_start_100ns = host_monotonic_100ns();
     init_devices(vm);
     host_timer_init(&vm->halted_look, host, look_for_halted);
-    if (config->has_vmbus && !bus_create(&vm->bus, (uint8_t *)storage + bus_offset(), host, config->vp_count)) {
+    if (config->has_vmbus && !bus_create(&vm->bus, (uint8_t *)storage + bus_offset(), host, config)) {
         fmt_snprintf(error, error_bytes, "cannot make its VMBus");
         worker_destroy(vm);
         return NULL;
