@@ -32,7 +32,7 @@ function(add_bare_program target folder script)
     endif()
 endfunction()
 
-sources_below(MINROOT_SOURCES ${ROOT}/kernel ${ROOT}/selftest ${ROOT}/worker)
+sources_below(MINROOT_SOURCES ${ROOT}/kernel ${ROOT}/device ${ROOT}/selftest ${ROOT}/worker)
 if(EXISTS ${ROOT}/kernel/minroot.ld AND MINROOT_SOURCES)
     add_bare_program(minroot.debug ${PROJECT_BINARY_DIR} ${ROOT}/kernel/minroot.ld ${MINROOT_SOURCES})
     if(TARGET partition_vmbus)

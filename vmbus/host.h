@@ -234,6 +234,13 @@ enum host_vm_end {
  */
 void host_vm_ended(struct host_vm *host, enum host_vm_end reason, uint32_t status);
 
+/*
+ * The answer to a command: parts of a text, lines ending with a newline, and then its end, with what went wrong in a
+ * few words, or null. Guests have a hand in the text: control characters in it are theirs.
+ */
+void host_command_write(struct host_vm *host, const char *text);
+void host_command_ended(struct host_vm *host, const char *error);
+
 /* ---- What the environment calls ---------------------------------------- */
 
 /* Limits of the machine model "direct boot machine". */
@@ -326,8 +333,12 @@ void worker_messages_wanted(struct vm *vm);
 /* A stream that had refused bytes has room again. */
 void worker_stream_writable(struct vm *vm, enum host_stream stream);
 
-/* Presses the ACPI power button: a guest that listens shuts down in an orderly way. */
-void worker_press_power_button(struct vm *vm);
+/*
+ * A command of whoever manages the VM, such as "shutdown"; "help" lists them. The answer comes through
+ * host_command_write() and host_command_ended(), from inside this call or later: when the guest has answered or left.
+ * One at a time: another one before that is refused, and a VM that ends answers no more.
+ */
+void worker_command(struct vm *vm, const char *command);
 
 /* The VM has ended, and host_vm_ended() was called. Needs no lock. */
 bool worker_has_ended(const struct vm *vm);

@@ -142,7 +142,7 @@ static void operate(struct vm *vm, struct fuzz_input *input)
         make_room(vm, input);
         break;
     case 7:
-        worker_press_power_button(vm);
+        worker_command(vm, "power-button");
         break;
     default:
         ioapic_end_of_interrupt(&vm->ioapic, fuzz_u8(input));

@@ -153,6 +153,12 @@ static void answer_service(struct fuzz_input *input)
     guest_write(&channel, 6, 0, 0, NULL, 0, bytes, 8u * fuzz_below(input, sizeof(bytes) / 8));
 }
 
+static const struct kvp_question questions[] = {
+    {.operation = IC_KVP_SET, .key = "key", .value = "value"},
+    {.operation = IC_KVP_DELETE, .key = "key"},
+    {.operation = IC_KVP_ENUMERATE, .pool = IC_KVP_POOL_AUTO, .index = 1},
+};
+
 /* Time passes, and somebody wants something of the guest. */
 static void advance(struct fuzz_input *input)
 {
@@ -161,7 +167,9 @@ static void advance(struct fuzz_input *input)
     fake_host_advance(fuzz->host, (uint64_t)amount << 18);
     host_vm_lock(fuzz->host);
     if (amount % 4 == 1) {
-        (void)!shutdown_request(&fuzz->shutdown, false, amount % 8 == 1);
+        fuzz->owed_answers += shutdown_request(&fuzz->shutdown, false, amount % 8 == 1);
+        fuzz->owed_answers += vss_freeze(&fuzz->vss, amount % 8 == 1);
+        fuzz->owed_answers += kvp_ask(&fuzz->kvp, &questions[amount / 4 % ARRAY_SIZE(questions)]) == KVP_ASKED;
     } else if (amount % 4 == 3) {
         timesync_step(&fuzz->timesync);
     }
@@ -251,7 +259,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     guest = (struct guest){.host = fuzz->host, .bus = fuzz->bus, .message_connection = 4};
     memset(fuzz->host->ram + RING_FIRST_PAGE * PAGE - PAGE, CANARY, PAGE);
     memset(fuzz->host->ram + RINGS_END, CANARY, PAGE);
-    switch (fuzz_below(&input, 8)) {
+    switch (fuzz_below(&input, 10)) {
     case 0:
         provider = &fuzz->heartbeat.ic.vsp;
         break;
@@ -260,6 +268,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 2:
         provider = &fuzz->timesync.ic.vsp;
+        break;
+    case 3:
+        provider = &fuzz->kvp.ic.vsp;
+        break;
+    case 4:
+        provider = &fuzz->vss.ic.vsp;
         break;
     default:
         provider = &fuzz->recorders[0].vsp;

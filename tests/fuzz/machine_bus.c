@@ -17,6 +17,32 @@
 static struct fuzz_bus fuzz_bus;
 static uint32_t checks;
 
+static void take_answer(uint32_t status)
+{
+    (void)status;
+    FUZZ_CHECK(fuzz_bus.host->is_locked && fuzz_bus.owed_answers != 0);
+    fuzz_bus.owed_answers--;
+}
+
+static void take_shutdown(struct shutdown *shutdown, uint32_t status)
+{
+    (void)shutdown;
+    take_answer(status);
+}
+
+static void take_kvp(struct kvp *kvp, const struct kvp_answer *answer)
+{
+    (void)kvp;
+    FUZZ_CHECK(strlen(answer->key) < KVP_KEY_BYTES_MAX && strlen(answer->value) < KVP_VALUE_BYTES_MAX);
+    take_answer(answer->status);
+}
+
+static void take_vss(struct vss *vss, uint32_t status)
+{
+    (void)vss;
+    take_answer(status);
+}
+
 struct fuzz_bus *fuzz_bus_create(void)
 {
     struct fuzz_bus *fuzz = &fuzz_bus;
@@ -41,8 +67,11 @@ struct fuzz_bus *fuzz_bus_create(void)
         fuzz->recorders[i].vsp.offer.sub_channel_index = i < 4 ? 0 : i - 3u;
     }
     heartbeat_init(&fuzz->heartbeat, fuzz->host);
-    shutdown_init(&fuzz->shutdown, fuzz->host);
+    fuzz->owed_answers = 0;
+    shutdown_init(&fuzz->shutdown, fuzz->host, take_shutdown);
     timesync_init(&fuzz->timesync, fuzz->host);
+    kvp_init(&fuzz->kvp, fuzz->host, take_kvp);
+    vss_init(&fuzz->vss, fuzz->host, take_vss);
     return fuzz;
 }
 
@@ -176,7 +205,7 @@ void fuzz_bus_destroy(struct fuzz_bus *fuzz)
     }
     host_vm_unlock(fuzz->host);
     fuzz_bus_check(fuzz);
-    FUZZ_CHECK(vmbus_is_quiet(fuzz->bus));
+    FUZZ_CHECK(vmbus_is_quiet(fuzz->bus) && fuzz->owed_answers == 0);
     FUZZ_CHECK(fuzz->bus->connection.state == CONNECTION_NONE);
     FUZZ_CHECK(bitmap_is_empty(fuzz->bus->gpadls.blocks_used, GPADL_BLOCK_COUNT));
     host_vm_lock(fuzz->host);

@@ -11,13 +11,14 @@
 #include "tests/unit/vmbus_guest.h"
 #include "vmbus/bus.h"
 #include "vmbus/ic/heartbeat.h"
+#include "vmbus/ic/kvp.h"
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/timesync.h"
+#include "vmbus/ic/vss.h"
 
 #define FUZZ_BUS_RAM_BYTES (UINT64_C(128) * 4096)
 #define FUZZ_BUS_VPS       4u
 #define FUZZ_BUS_RECORDERS 6u
-#define FUZZ_BUS_SERVICES  3u
 
 /* The bus and what is on it. Recorders 4 and 5 are sub-channels of number 0; none is offered yet. */
 struct fuzz_bus {
@@ -28,6 +29,9 @@ struct fuzz_bus {
     struct heartbeat heartbeat;
     struct shutdown shutdown;
     struct timesync timesync;
+    struct kvp kvp;
+    struct vss vss;
+    uint32_t owed_answers; /* of shutdown, kvp and vss */
 };
 
 /* Makes the bus; its RAM is zero, and the same on each call. */

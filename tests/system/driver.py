@@ -20,6 +20,7 @@ installs the Debian packages it needs and builds; nothing has to be prepared.
 commands:
   run      boot it in QEMU or Bochs with children that run Linux; the terminal is the child's console
   test     build and run the tests
+  control  give a command to the root of a running machine: ask a child to power off, for one
   trace    show what a running hypervisor has traced
   bench    measure what operations cost, beside KVM and Xen
   fuzz     run a fuzz target until it fails
@@ -69,6 +70,12 @@ def command_test(arguments):
     return suite.main(arguments)
 
 
+def command_control(arguments):
+    """./partita control"""
+    import control
+    return control.main(arguments)
+
+
 def command_trace(arguments):
     """./partita trace"""
     import showtrace
@@ -88,7 +95,8 @@ def command_fuzz(arguments):
     return fuzzing.main(arguments)
 
 
-COMMANDS = {"run": command_run, "test": command_test, "trace": command_trace, "bench": command_bench,
+COMMANDS = {"run": command_run, "test": command_test, "control": command_control,
+            "trace": command_trace, "bench": command_bench,
             "fuzz": command_fuzz, "iso": command_iso, "setup": command_setup}
 
 

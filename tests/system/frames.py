@@ -3,14 +3,17 @@
 
 A frame is the byte 0x1E, then `<stream> <child> <length>` and a newline in ASCII, then exactly `length` bytes.
 Streams: c console of a child, d its data port, x its end (payload: decimal status), p progress of the root, e its
-errors, b: the next part of a batch begins (payload: its number).
+errors, b: the next part of a batch begins (payload: its number), r: reply to a command, z: its end (payload: what went
+wrong, or nothing).
+
+What goes in is for the console of child 0, but for commands: the byte 0x1E, then `<child> <command>` and a newline.
 """
 
 import re
 
 MARK = 0x1E
-HEADER = re.compile(rb"\x1e([cdxpeb]) (\d{1,3}) (\d{1,6})\n")
-HEADER_BEGUN = re.compile(rb"\x1e([cdxpeb]( (\d{1,3}( (\d{1,6})?)?)?)?)?\Z")
+HEADER = re.compile(rb"\x1e([cdxpebrz]) (\d{1,3}) (\d{1,6})\n")
+HEADER_BEGUN = re.compile(rb"\x1e([cdxpebrz]( (\d{1,3}( (\d{1,6})?)?)?)?)?\Z")
 
 
 class Demultiplexer:
@@ -57,6 +60,16 @@ class Demultiplexer:
         """What is left when the stream ends: an unfinished frame counts as raw bytes."""
         rest, self.pending = self.pending, b""
         return [("raw", None, rest)] if rest else []
+
+
+def console_input(data):
+    """What is typed, as it goes in."""
+    return data.replace(bytes([MARK]), bytes([MARK, MARK]))
+
+
+def command_input(child, command):
+    """A command, as it goes in."""
+    return bytes([MARK]) + f"{child} {command}\n".encode()
 
 
 class Lines:

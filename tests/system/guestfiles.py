@@ -4,10 +4,11 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import bzimage
 import initramfs
-from common import GUEST, Failure, say
+from common import GUEST, Failure, build_lock, say, write_if_changed
 from packages import fetch
 
 KERNEL = GUEST / "vmlinuz"
@@ -18,6 +19,10 @@ INITRD = GUEST / "initrd.img"
 DISK_INITRD = GUEST / "initrd-disk.img"
 STAMP = GUEST / "versions.json"
 MODULES = GUEST / "modules"
+# The daemons and what they are linked with, as the guest has them.
+DAEMON_FILES = {"hyperv-daemons": ("sbin/hv_kvp_daemon", "sbin/hv_vss_daemon"),
+                "libc6": ("lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6")}
+DAEMONS_INITRD = GUEST / "initrd-daemons.img"
 # What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk: only then they are in
 # its initramfs, since they would take as long to unpack as all the rest. And what tests that nest hypervisors load in
 # an outer Linux. The rest of the package is not kept.
@@ -84,6 +89,21 @@ def e2fsck():
         shutil.copy(found, E2FSCK)
         shutil.rmtree(folder)
     return E2FSCK
+
+
+def daemons_initrd():
+    """The default initramfs with Debian's hyperv-daemons, which answer for hv_utils; made when a test wants it."""
+    with build_lock():
+        if not DAEMONS_INITRD.is_file() or DAEMONS_INITRD.stat().st_mtime < INITRD.stat().st_mtime:
+            archive = initramfs.Archive()
+            for package, names in DAEMON_FILES.items():
+                _, folder = unpack(package)
+                for name in names:
+                    found = (path for path in folder.rglob(Path(name).name) if not path.is_symlink())
+                    archive.add_file(name, next(found))
+                shutil.rmtree(folder)
+            write_if_changed(DAEMONS_INITRD, initramfs.joined(INITRD.read_bytes(), archive.finish()))
+    return DAEMONS_INITRD
 
 
 def ensure():

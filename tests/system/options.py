@@ -88,8 +88,9 @@ def add_machine_options(parser):
                                                                   "/init knows --exec; 'none': without)")
     group.add_argument("--disk", metavar="FILE[,ro]", action="append", default=[],
                        help="a SCSI disk on VMBus with this content, read-only with ',ro'; given again for others "
-                            f"(sda, sdb and so on, at most {DISKS_MAX}). It lies in memory: each child has a copy of "
-                            "its own, and what it writes is lost with it and never in FILE")
+                            f"(LUN 0, 1 and so on, at most {DISKS_MAX}; Linux may name them in another order). It lies "
+                            "in memory: each child has a copy of its own, and what it writes is lost with it and never "
+                            "in FILE")
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")

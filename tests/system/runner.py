@@ -22,7 +22,8 @@ import machine
 import options as machine_options
 from common import (BUILD, STATUS_BROKEN, STATUS_INTERRUPTED, STATUS_TIMEOUT, Failure, build_lock, is_interactive, say,
                     tail)
-from frames import Demultiplexer, EscapeFilter, Lines
+from control import CommandServer
+from frames import Demultiplexer, EscapeFilter, Lines, console_input
 from packages import ensure as ensure_packages
 
 POWER_OFF_SECONDS = 20
@@ -100,6 +101,7 @@ class Output:
         self.errors = []
         self.faults = []
         self.logs = {}
+        self.commands = None
         self.data_lines = [Lines(b"child%d: " % child if children > 1 else b"") for child in range(children)]
         self.console_lines = [Lines(b"child%d: " % child) for child in range(children)]
         self.shows_consoles = shows_consoles
@@ -112,6 +114,8 @@ class Output:
 
     def take(self, stream, child, payload):
         """One piece from the demultiplexer."""
+        if self.commands is not None and stream != "raw":
+            self.commands.root_is_up = True
         if stream == "raw":
             # Outside of frames: a firmware's.
             self.log("root.log", payload)
@@ -125,6 +129,9 @@ class Output:
             write_all(self.stdout, payload)
         elif stream == "x":
             self.take_end(child, payload)
+        elif stream in "rz":
+            if self.commands is not None:
+                self.commands.take(stream, child, payload)
         else:
             text = payload.decode("utf-8", "replace").strip()
             self.log("root.log", f"{'error' if stream == 'e' else 'progress'}: {text}\n".encode())
@@ -151,6 +158,8 @@ class Output:
             self.faults.append(f"the root reported a strange end of child {child}: {payload[:32]!r}")
             return
         self.statuses[child] = status
+        if self.commands is not None:
+            self.commands.forget(child)
         self.flush(child)
 
     def flush(self, child):
@@ -206,6 +215,7 @@ class Session:
     """One emulator with its console."""
 
     def __init__(self, reader, writer, output, folder, options, takes_input):
+        self.commands = output.commands = CommandServer(folder, options.children, self.send)
         self.reader = reader
         self.writer = writer
         self.output = output
@@ -226,10 +236,11 @@ class Session:
         while True:
             # What is typed is read at once, for the sake of Ctrl-A x; anything else when the guest has room for it.
             sources = [0] if self.takes_input and (self.is_terminal or not self.to_guest) else []
-            readable, writable, _ = select.select([self.reader, *sources], [self.writer] if self.to_guest else [], [],
-                                                  TICK_SECONDS)
+            readable, writable, _ = select.select([self.reader, *self.commands.sources(), *sources],
+                                                  [self.writer] if self.to_guest else [], [], TICK_SECONDS)
             if 0 in readable:
                 self.read_stdin()
+            self.commands.serve(readable)
             if self.reader in readable and not self.read_console():
                 return None
             if writable:
@@ -254,7 +265,11 @@ class Session:
             # A terminal that has gone, a folder.
             data = b""
         self.takes_input = bool(data)
-        self.to_guest += self.escape.feed(data) if self.is_terminal else data
+        self.send(console_input(self.escape.feed(data) if self.is_terminal else data))
+
+    def send(self, data):
+        """Bytes for the root, when the emulator takes them."""
+        self.to_guest += data
 
     def write_guest(self):
         """As much as the emulator takes now; the rest waits."""
@@ -383,6 +398,7 @@ def watch(box, folder, disc, options):
         if is_terminal:
             stack.enter_context(raw_terminal(0))
         session = Session(reader, writer, output, folder, options, owns_terminal)
+        stack.callback(session.commands.close)
         try:
             reason = session.loop(options.timeout)
             if reason is None:

@@ -4,9 +4,11 @@
 docs/testing.md explains every setting."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 
 import badfiles
@@ -27,7 +29,7 @@ SETTINGS = {
     "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
              "console", "ends", "status", "repeat"},
     "run": {"repeat", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "only", "hv-only",
-            "root-only", "status"},
+            "root-only", "status", "control"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
     "direct": {"repeat", "kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
     "nested": {"repeat", "args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
@@ -55,6 +57,8 @@ def fill(text, cpu="any"):
         text = text.replace("{files}", str(badfiles.make(BUILD / "test" / "files")))
     if "{disks}" in text:
         text = text.replace("{disks}", str(diskfiles.make(BUILD / "test" / "disks")))
+    if "{daemons}" in text:
+        text = text.replace("{daemons}", str(guestfiles.daemons_initrd()))
     if "{release}" in text:
         text = text.replace("{release}", guestfiles.kernel_release())
     return text.replace("{out}", str(OUT)).replace("{guest}", str(guestfiles.GUEST)).replace("{top}", str(TOP))
@@ -151,16 +155,39 @@ def watch_log(process, log, expect, seconds):
         time.sleep(POLL_SECONDS)
 
 
+def control(section, folder, deadline):
+    """The setting control: commands for children of a run that goes on, one for each line, as `COMMAND => PATTERN`.
+    Each is given again until its reply is matched: nobody says when a guest's services have come up."""
+    for line in section.get("control", "").strip().splitlines():
+        words, _, pattern = fill(line.strip()).partition(" =>")
+        command = [sys.executable, str(TOP / "tests/system/driver.py"), "control", "--logs", str(folder),
+                   *shlex.split(words)]
+        while True:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+            if done.returncode == 0 and re.search(pattern.strip(), done.stdout, re.MULTILINE):
+                break
+            if time.monotonic() > deadline:
+                raise Broken(f"control {words}: {(done.stderr or done.stdout).strip()!r}, expected {pattern.strip()!r}")
+            time.sleep(1)
+
+
 def run_driver(section, folder, cpu, arguments):
     """Runs ./partita run with these arguments and judges status, outputs and logs."""
     seconds = limit(section, cpu)
     command = [sys.executable, str(TOP / "tests/system/driver.py"), "run", "--no-build", "--logs", str(folder),
                "--cpu", cpu, "--timeout", str(seconds), "--lps", section.get("lps", "1"), *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds + 60, check=False,
-                          env={**os.environ, "CI": "true"})
-    out, err = (data.decode("utf-8", "replace") for data in (done.stdout, done.stderr))
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                                   env={**os.environ, "CI": "true"})
+        try:
+            control(section, folder, time.monotonic() + seconds)
+            status = process.wait(seconds + 60)
+        finally:
+            process.terminate()
+            process.wait()
+        out, err = (file.seek(0) or file.read().decode("utf-8", "replace") for file in (stdout, stderr))
     (folder / "stdout.log").write_text(out, encoding="utf-8")
-    judge(section, folder, done.returncode, out, err)
+    judge(section, folder, status, out, err)
 
 
 def judge(section, folder, status, out, err):

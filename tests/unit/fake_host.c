@@ -285,6 +285,20 @@ void host_stream_input_wanted(struct host_vm *host, enum host_stream stream)
     host->streams[stream].input_wanted++;
 }
 
+void host_command_write(struct host_vm *host, const char *text)
+{
+    assert_true(host->is_locked);
+    assert_in_range(strlen(host->command_text) + strlen(text), 0, sizeof(host->command_text) - 1);
+    strcat(host->command_text, text);
+}
+
+void host_command_ended(struct host_vm *host, const char *error)
+{
+    assert_true(host->is_locked);
+    host->command_ends++;
+    strcpy(host->command_error, error == NULL ? "" : error);
+}
+
 void host_vm_ended(struct host_vm *host, enum host_vm_end reason, uint32_t status)
 {
     host->ended_count++;

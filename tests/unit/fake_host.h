@@ -71,6 +71,9 @@ struct host_vm {
     uint32_t translate_calls;
     struct host_timer *timers[FAKE_TIMERS_MAX];
     struct fake_synic synic;
+    char command_text[FAKE_LOG_BYTES];  /* of all answers */
+    char command_error[FAKE_LOG_BYTES]; /* of the last end */
+    uint32_t command_ends;
     char log[FAKE_LOG_BYTES];
     uint32_t log_lines;
     uint32_t ended_count;

@@ -117,10 +117,17 @@ static void open_and_negotiate(struct ic *ic, uint32_t versions)
     assert_int_equal(ic->state, IC_READY);
 }
 
+static void take_shutdown(struct shutdown *from, uint32_t status)
+{
+    assert_ptr_equal(from, &shutdown);
+    said.count++;
+    said.status = status;
+}
+
 static void test_negotiation(void **state)
 {
     (void)state;
-    shutdown_init(&shutdown, guest.host);
+    shutdown_init(&shutdown, guest.host, take_shutdown);
     open_service(&shutdown.ic);
     expect_request(0, 8 + 4 * 6);
     assert_int_equal(get_u16(packet.bytes + BODY), 2);
@@ -191,25 +198,28 @@ static void test_heartbeat(void **state)
 static void test_shutdown(void **state)
 {
     (void)state;
-    shutdown_init(&shutdown, guest.host);
+    shutdown_init(&shutdown, guest.host, take_shutdown);
     assert_false(shutdown_request(&shutdown, false, false));
     open_and_negotiate(&shutdown.ic, 4);
-    assert_int_equal(shutdown.state, SHUTDOWN_IDLE);
     assert_true(shutdown_request(&shutdown, false, false));
-    assert_int_equal(shutdown.state, SHUTDOWN_ASKED);
     assert_false(shutdown_request(&shutdown, false, false));
     expect_request(3, 2060);
     assert_int_equal(get_u32(packet.bytes + BODY), 0x80000000);
     assert_int_equal(get_u32(packet.bytes + BODY + 8), 0);
     put_u32(packet.bytes + STATUS, 0x80004005);
+    assert_int_equal(said.count, 0);
     answer();
-    assert_int_equal(shutdown.state, SHUTDOWN_REFUSED);
-    assert_int_equal(shutdown.status, 0x80004005);
+    assert_int_equal(said.count, 1);
+    assert_int_equal(said.status, 0x80004005);
     assert_true(shutdown_request(&shutdown, true, true));
     expect_request(3, 2060);
     assert_int_equal(get_u32(packet.bytes + BODY + 8), 3);
     answer();
-    assert_int_equal(shutdown.state, SHUTDOWN_ACCEPTED);
+    assert_int_equal(said.status, 0);
+    assert_true(shutdown_request(&shutdown, false, false));
+    guest_close(&channel);
+    assert_int_equal(said.count, 3);
+    assert_int_equal(said.status, IC_STATUS_FAILED);
 }
 
 static void expect_time(uint8_t flags)
@@ -309,14 +319,13 @@ static void test_kvp(void **state)
     assert_string_equal(said.value, "\xC3\xA9"
                                     "ebian");
 
-    ask_kvp(0, 0, "FullyQualifiedDomainName", NULL);
-    assert_int_equal(get_u32(packet.bytes + BODY + 8), 2 * 25);
-    assert_true(has_units(16, "FullyQualifiedDomainName"));
-    put_u32(packet.bytes + BODY + 4, 4);
-    put_u32(packet.bytes + BODY + 528, 4000000000u);
+    ask_kvp(3, 8, NULL, NULL);
+    put_u32(packet.bytes + BODY + 8, 4);
+    put_units(20, 12, "number");
+    put_u32(packet.bytes + BODY + 532, 4000000000u);
     answer();
+    assert_string_equal(said.key, "number");
     assert_string_equal(said.value, "4000000000");
-    assert_string_equal(said.key, "");
 
     ask_kvp(1, 0, "name", "value");
     assert_int_equal(get_u32(packet.bytes + BODY + 4), 1);
@@ -373,7 +382,7 @@ static void test_kvp_lengths(void **state)
 
 static void test_kvp_without_guest(void **state)
 {
-    const struct kvp_question question = {IC_KVP_GET, IC_KVP_POOL_AUTO, 0, "key", NULL};
+    const struct kvp_question question = {IC_KVP_DELETE, IC_KVP_POOL_EXTERNAL, 0, "key", NULL};
 
     (void)state;
     kvp_init(&kvp, guest.host, take_kvp);

@@ -969,7 +969,7 @@ static void test_serial_input_interrupts(void **state)
     assert_int_equal(handle(), WORKER_RESUME);
     port_message(0x602, 2, WRITE_ACCESS, 0x0100);
     assert_int_equal(handle(), WORKER_RESUME);
-    worker_press_power_button(vm);
+    worker_command(vm, "power-button");
     assert_int_equal(host->interrupt_count, 2);
     memset(&message, 0, sizeof(message));
     message.header.message_type = HvMessageTypeX64ApicEoi;

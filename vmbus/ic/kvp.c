@@ -53,8 +53,6 @@ static void answered(struct ic *ic, const struct ic_header *header, const uint8_
 
             utf16_to_utf8(kvp->key, sizeof(kvp->key), pair->key, MIN(pair->key_bytes, sizeof(pair->key)));
             read_value(kvp, pair);
-        } else if (kvp->operation == IC_KVP_GET) {
-            read_value(kvp, &kvp->body.pair);
         }
     }
     finish(kvp, header->status);
@@ -107,12 +105,10 @@ enum kvp_result kvp_ask(struct kvp *kvp, const struct kvp_question *question)
     case IC_KVP_DELETE:
         fits = put_text(body->removal.key, sizeof(body->removal.key), &body->removal.key_bytes, question->key);
         break;
-    case IC_KVP_SET:
-        body->pair.type = IC_KVP_STRING;
-        fits = put_text(body->pair.value, sizeof(body->pair.value), &body->pair.value_bytes, question->value);
-        FALLTHROUGH;
     default:
-        fits = put_text(body->pair.key, sizeof(body->pair.key), &body->pair.key_bytes, question->key) && fits;
+        body->pair.type = IC_KVP_STRING;
+        fits = put_text(body->pair.key, sizeof(body->pair.key), &body->pair.key_bytes, question->key) &&
+               put_text(body->pair.value, sizeof(body->pair.value), &body->pair.value_bytes, question->value);
         break;
     }
     if (!fits) {

@@ -18,7 +18,7 @@
 
 /* What the host wants. Texts are UTF-8. */
 struct kvp_question {
-    uint8_t operation; /* IC_KVP_GET, _SET, _DELETE or _ENUMERATE */
+    uint8_t operation; /* IC_KVP_SET, _DELETE or _ENUMERATE */
     uint8_t pool;      /* IC_KVP_POOL_... */
     uint32_t index;    /* _ENUMERATE: from 0, until the status is IC_STATUS_NO_MORE */
     const char *key;   /* the others */
@@ -28,8 +28,8 @@ struct kvp_question {
 /* What came of it: a status of the guest, or IC_STATUS_FAILED when it has gone. */
 struct kvp_answer {
     uint32_t status;   /* HRESULT; 0: good */
-    const char *key;   /* _ENUMERATE; else empty */
-    const char *value; /* _GET and _ENUMERATE; numbers in decimal */
+    const char *key;   /* _ENUMERATE; else empty, as the value */
+    const char *value; /* numbers in decimal */
 };
 
 /* The key-value service of one VM. */

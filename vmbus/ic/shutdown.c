@@ -12,22 +12,20 @@ static struct shutdown *shutdown_of(struct ic *ic)
     return CONTAINER_OF(ic, struct shutdown, ic);
 }
 
-static void begin(struct ic *ic)
-{
-    shutdown_of(ic)->state = SHUTDOWN_IDLE;
-}
-
 static void answered(struct ic *ic, const struct ic_header *header, const uint8_t *body, uint32_t body_bytes)
 {
-    struct shutdown *shutdown = shutdown_of(ic);
-
     (void)body;
     (void)body_bytes;
-    shutdown->status = header->status;
-    shutdown->state = header->status == 0 ? SHUTDOWN_ACCEPTED : SHUTDOWN_REFUSED;
+    shutdown_of(ic)->answered(shutdown_of(ic), header->status);
 }
 
-void shutdown_init(struct shutdown *shutdown, struct host_vm *host)
+static void left(struct ic *ic)
+{
+    shutdown_of(ic)->answered(shutdown_of(ic), IC_STATUS_FAILED);
+}
+
+void shutdown_init(struct shutdown *shutdown, struct host_vm *host,
+                   void (*on_answer)(struct shutdown *shutdown, uint32_t status))
 {
     static const struct ic_version versions[] = {{3, 2}, {3, 1}, {3, 0}, {1, 0}};
     static const struct ic_service service = {
@@ -37,11 +35,12 @@ void shutdown_init(struct shutdown *shutdown, struct host_vm *host)
         .message_type = IC_MESSAGE_SHUTDOWN,
         .versions = versions,
         .version_count = ARRAY_SIZE(versions),
-        .ready = begin,
         .answered = answered,
+        .left = left,
     };
 
     memset(shutdown, 0, sizeof(*shutdown));
+    shutdown->answered = on_answer;
     ic_init(&shutdown->ic, host, &service);
 }
 
@@ -53,9 +52,5 @@ bool shutdown_request(struct shutdown *shutdown, bool is_restart, bool is_forced
         .flags = (is_restart ? IC_SHUTDOWN_RESTART : 0) | (is_forced ? IC_SHUTDOWN_FORCE : 0),
     };
 
-    if (!ic_ask(&shutdown->ic, &body, sizeof(body))) {
-        return false;
-    }
-    shutdown->state = SHUTDOWN_ASKED;
-    return true;
+    return ic_ask(&shutdown->ic, &body, sizeof(body));
 }

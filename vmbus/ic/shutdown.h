@@ -9,23 +9,18 @@
 
 #include "vmbus/ic/ic.h"
 
-/* What has become of the last request. */
-enum shutdown_state {
-    SHUTDOWN_IDLE, /* none since the guest opened the service */
-    SHUTDOWN_ASKED,
-    SHUTDOWN_ACCEPTED, /* the guest is on its way down */
-    SHUTDOWN_REFUSED,  /* shutdown->status says why */
-};
-
 /* The shutdown service of one VM. */
 struct shutdown {
     struct ic ic;
-    enum shutdown_state state;
-    uint32_t status; /* HRESULT of the guest's answer */
+    void (*answered)(struct shutdown *shutdown, uint32_t status); /* [I] */
 };
 
-/* Prepares it; vsp_offer() of shutdown->ic.vsp brings it to the guest. */
-void shutdown_init(struct shutdown *shutdown, struct host_vm *host);
+/*
+ * Prepares it; vsp_offer() of shutdown->ic.vsp brings it to the guest. `answered` is called once for each request, with
+ * the guest's status (HRESULT; 0: it is on its way down), or IC_STATUS_FAILED when it has closed the service.
+ */
+void shutdown_init(struct shutdown *shutdown, struct host_vm *host,
+                   void (*answered)(struct shutdown *shutdown, uint32_t status));
 
 /*
  * Asks the guest to power off, or restart; by force if programs may lose data. False when nobody listens in the guest,

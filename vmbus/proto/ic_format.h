@@ -116,7 +116,7 @@ struct ic_kvp {
     uint8_t pool;      /* IC_KVP_POOL_... */
     uint16_t rsvd;
     union {
-        struct ic_kvp_value pair; /* GET, SET */
+        struct ic_kvp_value pair; /* SET */
         struct {
             uint32_t key_bytes;
             uint8_t key[IC_KVP_KEY_BYTES];
@@ -130,7 +130,6 @@ struct ic_kvp {
 _Static_assert(offsetof(struct ic_kvp, enumerate.pair) == 8, "pair");
 _Static_assert(sizeof(struct ic_kvp) == 2580, "ic_kvp");
 
-#define IC_KVP_GET       0u
 #define IC_KVP_SET       1u
 #define IC_KVP_DELETE    2u
 #define IC_KVP_ENUMERATE 3u

@@ -5,7 +5,7 @@
 
 #include "partitions/root/kernel/arch.h"
 #include "partitions/root/kernel/boot.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/memory.h"
 
 #define RSDP_BYTES     36u

@@ -6,7 +6,7 @@
 #include "hv/lib/addr.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/vm.h"
 
 #define START_INFO_MAGIC              0x336EC578u

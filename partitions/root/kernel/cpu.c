@@ -8,7 +8,7 @@
 #include "hv/lib/range.h"
 #include "hv/lib/str.h"
 #include "partitions/root/kernel/boot.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/memory.h"
 

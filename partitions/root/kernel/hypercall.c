@@ -8,7 +8,7 @@
 #include "hv/abi/hv_msr.h"
 #include "hv/abi/hv_synic.h"
 #include "hv/lib/str.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/memory.h"
 #include "partitions/root/kernel/sched.h"

@@ -4,7 +4,8 @@
 #include "hv/abi/hv_partition.h"
 #include "hv/lib/str.h"
 #include "partitions/root/kernel/boot.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/command.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/memory.h"
@@ -121,6 +122,7 @@ void main_events(uint32_t events)
     }
     if ((events & SCHED_EVENT_INPUT) != 0) {
         vm_input();
+        command_input();
     }
     if ((events & SCHED_EVENT_PORT) != 0) {
         port_deliver();

@@ -415,9 +415,9 @@ void vm_input(void)
     size_t taken;
 
     do {
-        count = console_peek(bytes, sizeof(bytes));
+        count = console_peek(CONSOLE_INPUT_CHILD, bytes, sizeof(bytes));
         taken = vm == NULL || count == 0 ? 0 : worker_stream_input(vm->worker, HOST_STREAM_COM1, bytes, count);
-        console_consume(taken);
+        console_consume(CONSOLE_INPUT_CHILD, taken);
     } while (taken != 0 && taken == count);
 }
 

@@ -11,7 +11,7 @@
 #include "hv/lib/addr.h"
 #include "partitions/root/kernel/arch.h"
 #include "partitions/root/kernel/boot.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/sched.h"
 #include "vmbus/block_memory.h"

@@ -10,7 +10,7 @@
 #include "hv/abi/hv_synic.h"
 #include "hv/lib/range.h"
 #include "hv/lib/x86/x86_regs.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/kernel/vm.h"

@@ -4,7 +4,7 @@
 #include "hv/abi/hv_partition.h"
 #include "hv/abi/hv_synic.h"
 #include "hv/lib/str.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/hypercall.h"
 #include "partitions/root/selftest/selftest.h"

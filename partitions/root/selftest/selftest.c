@@ -7,7 +7,7 @@
 #include "hv/abi/hv_msr.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/memory.h"
 

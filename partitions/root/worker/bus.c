@@ -5,6 +5,7 @@
  */
 #include "partitions/root/worker/bus.h"
 
+#include "partitions/root/worker/command.h"
 #include "partitions/root/worker/vm.h"
 
 /* 5a1f0c6e-7d2b-4b0e-9c41-3e6d88f2a7b4 */
@@ -41,12 +42,15 @@ bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struc
     bool is_made;
 
     heartbeat_init(&bus->heartbeat, host);
-    shutdown_init(&bus->shutdown, host);
+    shutdown_init(&bus->shutdown, host, command_shutdown_answered);
     timesync_init(&bus->timesync, host);
+    kvp_init(&bus->kvp, host, command_kvp_answered);
+    vss_init(&bus->vss, host, command_vss_answered);
     host_vm_lock(host);
     bus->vmbus = vmbus_create(memory, host, config->vp_count);
     is_made = bus->vmbus != NULL && vsp_offer(bus->vmbus, &bus->heartbeat.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp) &&
+              vsp_offer(bus->vmbus, &bus->kvp.ic.vsp) && vsp_offer(bus->vmbus, &bus->vss.ic.vsp) &&
               (config->disk_count == 0 || create_storage(bus, host, config));
     host_vm_unlock(host);
     return is_made;

@@ -8,8 +8,10 @@
 
 #include "hv/lib/compiler.h"
 #include "vmbus/ic/heartbeat.h"
+#include "vmbus/ic/kvp.h"
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/timesync.h"
+#include "vmbus/ic/vss.h"
 #include "vmbus/storvsp/storvsp.h"
 #include "vmbus/vmbus.h"
 
@@ -21,6 +23,8 @@ struct bus {
     struct heartbeat heartbeat;
     struct shutdown shutdown;
     struct timesync timesync;
+    struct kvp kvp;
+    struct vss vss;
     bool has_storage; /* [I] */
     struct storvsp storage;
 };

@@ -329,13 +329,6 @@ void worker_stream_writable(struct vm *vm, enum host_stream stream)
     host_vm_unlock(vm->host);
 }
 
-void worker_press_power_button(struct vm *vm)
-{
-    host_vm_lock(vm->host);
-    acpi_pm_press_power_button(&vm->acpi_pm);
-    host_vm_unlock(vm->host);
-}
-
 void worker_get_counters(struct vm *vm, struct worker_counters *counters)
 {
     host_vm_lock(vm->host);

@@ -8,6 +8,7 @@
 
 #include "hv/lib/compiler.h"
 #include "partitions/root/worker/bus.h"
+#include "partitions/root/worker/command.h"
 #include "partitions/root/worker/dev/acpi_pm.h"
 #include "partitions/root/worker/dev/ioapic.h"
 #include "partitions/root/worker/dev/rtc.h"
@@ -37,6 +38,7 @@ struct vm {
     struct host_timer halted_look;
     uint64_t halted_signals; /* host_blocked_signals() when the VM was last found halted; 0: it was not */
     struct bus bus;
+    struct command command;
     struct worker_counters counters;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine's first 16550: output polled, input by interrupt or polled; frames. */
-#include "partitions/root/kernel/console.h"
+#include "partitions/root/device/console.h"
 
 #include <stdarg.h>
 
@@ -31,22 +31,31 @@
 #define FRAME_MARK    0x1E
 #define LINE_BYTES    1024u
 #define COLLECT_BYTES 512u
-#define INPUT_BYTES   1024u
+#define INPUT_BYTES   4096u
 
-/* What a child has written to one of its ports and no frame has carried yet. */
+/* What a child has written to one of its ports and no frame has carried yet, or a reply. */
 struct collector {
     uint32_t count;
     uint8_t bytes[COLLECT_BYTES];
 };
 
+/* What came in. */
+struct input {
+    uint8_t bytes[INPUT_BYTES]; /* ring: filled in interrupt context or by polling */
+    uint32_t head;              /* atomic, written by the filler */
+    uint32_t tail;              /* atomic, written by processor 0 */
+};
+
+static const enum console_stream collected[] = {CONSOLE_STREAM_CONSOLE, CONSOLE_STREAM_DATA, CONSOLE_STREAM_REPLY};
+
 static struct spinlock lock;
 static bool framed;
-static char line[LINE_BYTES];                             /* [lock] */
-static struct collector collectors[CONSOLE_CHILD_MAX][2]; /* [lock] console, data */
-static uint32_t room;                                     /* [lock] bytes that still fit into the UART's FIFO */
-static uint8_t input[INPUT_BYTES];                        /* ring: filled in interrupt context or by polling */
-static uint32_t input_head;                               /* atomic, written by the filler */
-static uint32_t input_tail;                               /* atomic, written by processor 0 */
+static char line[LINE_BYTES];                                                 /* [lock] */
+static struct collector collectors[CONSOLE_CHILD_MAX][ARRAY_SIZE(collected)]; /* [lock] */
+static uint32_t room; /* [lock] bytes that still fit into the UART's FIFO */
+static struct input inputs[CONSOLE_INPUT_COUNT];
+static bool is_marked;    /* of the filler: the last byte was the mark */
+static bool is_commanded; /* of the filler: a command goes on */
 
 void console_init(void)
 {
@@ -91,11 +100,11 @@ static void put_frame(enum console_stream stream, uint32_t child, const void *by
 /* [lock] */
 static void flush_child(uint32_t child)
 {
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < ARRAY_SIZE(collected); i++) {
         struct collector *collector = &collectors[child][i];
 
         if (collector->count != 0) {
-            put_frame(i == 0 ? CONSOLE_STREAM_CONSOLE : CONSOLE_STREAM_DATA, child, collector->bytes, collector->count);
+            put_frame(collected[i], child, collector->bytes, collector->count);
             collector->count = 0;
         }
     }
@@ -125,7 +134,11 @@ void console_text(enum console_stream stream, uint32_t child, const char *format
 void console_write(enum console_stream stream, uint32_t child, const uint8_t *bytes, size_t count)
 {
     bool were_on = spin_lock_irq(&lock);
+    struct collector *collector = collectors[child];
 
+    for (uint32_t i = 0; collected[i] != stream; i++) {
+        collector++;
+    }
     if (!framed) {
         if (stream == CONSOLE_STREAM_CONSOLE) {
             put_bytes(bytes, count);
@@ -133,8 +146,6 @@ void console_write(enum console_stream stream, uint32_t child, const uint8_t *by
         count = 0;
     }
     for (size_t i = 0; i < count; i++) {
-        struct collector *collector = &collectors[child][stream == CONSOLE_STREAM_CONSOLE ? 0 : 1];
-
         collector->bytes[collector->count++] = bytes[i];
         if (collector->count == COLLECT_BYTES || bytes[i] == '\n') {
             put_frame(stream, child, collector->bytes, collector->count);
@@ -167,16 +178,31 @@ void console_break_lock(void)
     spin_unlock(&lock);
 }
 
+/* What does not fit is lost, as on every UART. */
+static void store(struct input *input, uint8_t byte)
+{
+    if (input->head - __atomic_load_n(&input->tail, __ATOMIC_ACQUIRE) < INPUT_BYTES) {
+        input->bytes[input->head % INPUT_BYTES] = byte;
+        __atomic_store_n(&input->head, input->head + 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void take(uint8_t byte)
+{
+    if (framed && byte == FRAME_MARK && !is_marked && !is_commanded) {
+        is_marked = true;
+        return;
+    }
+    is_commanded = is_commanded || (is_marked && byte != FRAME_MARK);
+    is_marked = false;
+    store(&inputs[is_commanded ? CONSOLE_INPUT_COMMANDS : CONSOLE_INPUT_CHILD], byte);
+    is_commanded = is_commanded && byte != '\n';
+}
+
 void console_poll(void)
 {
     while ((inb(UART_LINE_STATUS) & UART_RECEIVED) != 0) {
-        uint8_t byte = inb(UART_DATA);
-
-        /* What does not fit is lost, as on every UART. */
-        if (input_head - __atomic_load_n(&input_tail, __ATOMIC_ACQUIRE) < INPUT_BYTES) {
-            input[input_head % INPUT_BYTES] = byte;
-            __atomic_store_n(&input_head, input_head + 1, __ATOMIC_RELEASE);
-        }
+        take(inb(UART_DATA));
         sched_raise(SCHED_EVENT_INPUT);
     }
 }
@@ -193,18 +219,19 @@ bool console_start_input(void)
     return false;
 }
 
-size_t console_peek(uint8_t *bytes, size_t size)
+size_t console_peek(enum console_input from, uint8_t *bytes, size_t size)
 {
+    const struct input *input = &inputs[from];
     size_t count = 0;
 
-    while (count < size && input_tail + count != __atomic_load_n(&input_head, __ATOMIC_ACQUIRE)) {
-        bytes[count] = input[(input_tail + count) % INPUT_BYTES];
+    while (count < size && input->tail + count != __atomic_load_n(&input->head, __ATOMIC_ACQUIRE)) {
+        bytes[count] = input->bytes[(input->tail + count) % INPUT_BYTES];
         count++;
     }
     return count;
 }
 
-void console_consume(size_t count)
+void console_consume(enum console_input from, size_t count)
 {
-    __atomic_store_n(&input_tail, input_tail + (uint32_t)count, __ATOMIC_RELEASE);
+    __atomic_store_n(&inputs[from].tail, inputs[from].tail + (uint32_t)count, __ATOMIC_RELEASE);
 }

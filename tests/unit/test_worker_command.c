@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands for a VM, with a guest whose integration services answer as Linux's do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/lib/bytes.h"
+#include "partitions/root/worker/vm.h"
+#include "tests/unit/vmbus_guest.h"
+
+#define V5_3       0x00050003u
+#define RING_PAGES 4u
+/* Where things are in a packet: descriptor 16 bytes, pipe header 8, IC header 20, body. */
+#define TYPE       28
+#define BODY_SIZE  34
+#define STATUS     36
+#define FLAGS      41
+#define BODY       44
+#define NO_MORE    0x80070103u
+#define TYPE_KVP   2u
+#define TYPE_VSS   5u
+#define TYPE_SHUT  3u
+#define NOBODY     "nobody in the guest listens, or it still owes an answer"
+
+static struct guest guest;
+static struct guest_channel channel;
+static struct guest_packet packet;
+static struct vm *vm;
+static void *storage;
+static uint8_t kernel[0x100];
+
+/* A flat Multiboot image that nobody runs. */
+static void make_kernel(void)
+{
+    put_u32(kernel, 0x1BADB002);
+    put_u32(kernel + 4, 0x00010000);
+    put_u32(kernel + 8, (uint32_t) - (0x1BADB002 + 0x00010000));
+    put_u32(kernel + 12, 0x100000);
+    put_u32(kernel + 16, 0x100000);
+    put_u32(kernel + 28, 0x100020);
+}
+
+static int setup(void **state)
+{
+    struct worker_config config = {
+        .memory_bytes = GUEST_RAM_BYTES,
+        .vp_count = GUEST_VPS,
+        .has_vmbus = true,
+        .kernel = kernel,
+        .kernel_bytes = sizeof(kernel),
+    };
+    char error[200] = "";
+
+    (void)state;
+    make_kernel();
+    guest = (struct guest){
+        .host = fake_host_create(GUEST_RAM_BYTES), .message_connection = 1, .next_gpadl_id = 1, .next_page = 0x400};
+    storage = aligned_alloc(WORKER_STORAGE_ALIGNMENT, (worker_storage_bytes() + 63) / 64 * 64);
+    vm = worker_create(storage, guest.host, &config, error, sizeof(error));
+    if (vm == NULL) {
+        fail_msg("%s", error);
+    }
+    guest.bus = vm->bus.vmbus;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    worker_destroy(vm);
+    assert_int_equal(fake_host_armed_timers(guest.host), 0);
+    free(storage);
+    fake_host_destroy(guest.host);
+    return 0;
+}
+
+static void forget(void)
+{
+    guest.host->command_text[0] = '\0';
+    guest.host->command_ends = 0;
+}
+
+/* Gives a command that has to wait for the guest. */
+static void begin(const char *command)
+{
+    forget();
+    worker_command(vm, command);
+    assert_false(guest.host->is_locked);
+    assert_int_equal(guest.host->command_ends, 0);
+}
+
+/* The command has ended like that. */
+static void expect_end(const char *text, const char *error)
+{
+    assert_int_equal(guest.host->command_ends, 1);
+    assert_string_equal(guest.host->command_text, text);
+    assert_string_equal(guest.host->command_error, error);
+}
+
+/* Gives a command that ends at once. */
+static void expect(const char *command, const char *text, const char *error)
+{
+    forget();
+    worker_command(vm, command);
+    assert_false(guest.host->is_locked);
+    expect_end(text, error);
+}
+
+/* The guest connects and opens the service of this type, which it negotiates. */
+static void open_service(const struct ic *ic)
+{
+    struct guest_offer offers[GUEST_OFFERS_MAX];
+    uint32_t count, i = 0;
+    uint8_t *body = packet.bytes + BODY;
+
+    assert_true(guest_contact(&guest, V5_3, 1));
+    count = guest_request_offers(&guest, offers);
+    while (i < count && memcmp(&offers[i].type, &ic->service->type, sizeof(struct guid)) != 0) {
+        i++;
+    }
+    assert_in_range(i, 0, count - 1);
+    guest_open(&guest, &channel, &offers[i], RING_PAGES, 0);
+    assert_true(guest_read(&channel, &packet));
+    memmove(body + 12, body + 8 + 4 * get_u16(body), 4);
+    put_u16(body, 1);
+    put_u16(body + 2, 1);
+    put_u16(packet.bytes + BODY_SIZE, 16);
+    packet.bytes[FLAGS] = 5;
+    assert_true(guest_send(&channel, 0, false, packet.bytes + 16, packet.length - 16));
+    assert_int_equal(ic->state, IC_READY);
+}
+
+/* Takes the question that the command became, and answers it. */
+static void expect_question(uint16_t type)
+{
+    assert_true(guest_read(&channel, &packet));
+    assert_int_equal(get_u16(packet.bytes + TYPE), type);
+}
+
+static void answer(uint32_t status)
+{
+    put_u32(packet.bytes + STATUS, status);
+    packet.bytes[FLAGS] = 5;
+    assert_true(guest_send(&channel, 0, false, packet.bytes + 16, packet.length - 16));
+}
+
+/* Puts ASCII as UTF-16, and its length where that stands. */
+static void put_units(uint32_t at, uint32_t length_at, const char *text)
+{
+    put_u32(packet.bytes + BODY + length_at, 2 * ((uint32_t)strlen(text) + 1));
+    for (uint32_t i = 0; i <= strlen(text); i++) {
+        put_u16(packet.bytes + BODY + at + 2 * i, (uint8_t)text[i]);
+    }
+}
+
+static void test_what_is_no_command(void **state)
+{
+    (void)state;
+    expect("", "", "there is no such command; \"help\" lists them");
+    expect("shutdownx", "", "there is no such command; \"help\" lists them");
+    expect("freeze now", "", "nothing may follow this command");
+    expect("shutdown later", "", "only \"force\" may follow");
+    expect("kvp-list", "", "the pools are external, guest, auto, auto-external and auto-internal");
+    expect("kvp-list autox", "", "the pools are external, guest, auto, auto-external and auto-internal");
+    expect("kvp-set", "", "the key is missing");
+    expect("kvp-set key", "", "the value is missing");
+    expect("kvp-delete", "", "the key is missing");
+}
+
+static void test_help_lists_every_command(void **state)
+{
+    static const char *const commands[] = {"help",   "status", "shutdown", "restart", "power-button", "time",
+                                           "freeze", "thaw",   "kvp-list", "kvp-set", "kvp-delete"};
+
+    (void)state;
+    forget();
+    worker_command(vm, "help");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        assert_non_null(strstr(guest.host->command_text, commands[i]));
+    }
+    assert_int_equal(guest.host->command_ends, 1);
+}
+
+static void test_nobody_listens(void **state)
+{
+    static const char *const commands[] = {"shutdown",       "restart force",     "freeze",        "thaw",
+                                           "kvp-list guest", "kvp-set key value", "kvp-delete key"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        expect(commands[i], "", NOBODY);
+    }
+    expect("time", "", "nobody in the guest listens");
+    forget();
+    worker_command(vm, "status");
+    assert_ptr_equal(strstr(guest.host->command_text, "vmbus: version 0.0\nheartbeat: no contact\n"),
+                     guest.host->command_text);
+    assert_int_equal(guest.host->command_ends, 1);
+}
+
+static void test_status(void **state)
+{
+    (void)state;
+    open_service(&vm->bus.heartbeat.ic);
+    assert_true(guest_read(&channel, &packet));
+    answer(0);
+    forget();
+    worker_command(vm, "status");
+    assert_non_null(strstr(guest.host->command_text, "vmbus: version 5.3\nheartbeat: in contact\n"));
+    assert_non_null(strstr(guest.host->command_text, ": heartbeat, open, 2 packets in, 2 out, "));
+    assert_non_null(strstr(guest.host->command_text, ": shutdown, closed, 0 packets in, 0 out, "));
+    assert_string_equal(guest.host->command_error, "");
+}
+
+static void test_shutdown(void **state)
+{
+    (void)state;
+    open_service(&vm->bus.shutdown.ic);
+    begin("restart force");
+    expect_question(TYPE_SHUT);
+    assert_int_equal(get_u32(packet.bytes + BODY + 8), 3);
+    answer(0x80004005);
+    expect_end("", "the guest refuses it, or cannot do it: status 0x80004005");
+    begin("shutdown");
+    expect_question(TYPE_SHUT);
+    assert_int_equal(get_u32(packet.bytes + BODY + 8), 0);
+    /* Another one has to wait, whatever it is. */
+    worker_command(vm, "help");
+    expect_end("", "the guest still owes the answer to an earlier command");
+    forget();
+    answer(0);
+    expect_end("", "");
+}
+
+static void test_freeze(void **state)
+{
+    (void)state;
+    open_service(&vm->bus.vss.ic);
+    begin("freeze");
+    expect_question(TYPE_VSS);
+    assert_int_equal(packet.bytes[BODY], 5);
+    answer(0);
+    expect_end("", "");
+    begin("thaw");
+    expect_question(TYPE_VSS);
+    assert_int_equal(packet.bytes[BODY], 6);
+    /* The guest goes, and a new command may come. */
+    guest_close(&channel);
+    expect_end("", "the guest refuses it, or cannot do it: status 0x80004005");
+    expect("thaw", "", NOBODY);
+}
+
+static void test_time(void **state)
+{
+    (void)state;
+    open_service(&vm->bus.timesync.ic);
+    assert_true(guest_read(&channel, &packet));
+    answer(0);
+    expect("time", "", "");
+    assert_true(guest_read(&channel, &packet));
+    assert_int_equal(packet.bytes[BODY + 24], 1);
+}
+
+static void answer_pair(const char *key, const char *value)
+{
+    expect_question(TYPE_KVP);
+    assert_int_equal(packet.bytes[BODY], 3);
+    put_u32(packet.bytes + BODY + 8, 1);
+    put_units(20, 12, key);
+    put_units(532, 16, value);
+    answer(0);
+}
+
+static void test_kvp(void **state)
+{
+    (void)state;
+    open_service(&vm->bus.kvp.ic);
+    begin("kvp-list auto");
+    answer_pair("OSName", "Debian GNU");
+    answer_pair("OSVersion", "6.1");
+    expect_question(TYPE_KVP);
+    assert_int_equal(packet.bytes[BODY + 1], 2);
+    assert_int_equal(get_u32(packet.bytes + BODY + 4), 2);
+    answer(NO_MORE);
+    expect_end("OSName=Debian GNU\nOSVersion=6.1\n", "");
+
+    begin("kvp-set key a longer value");
+    expect_question(TYPE_KVP);
+    assert_int_equal(packet.bytes[BODY], 1);
+    assert_int_equal(packet.bytes[BODY + 1], 0);
+    assert_int_equal(get_u32(packet.bytes + BODY + 8), 2 * 4);
+    assert_int_equal(get_u32(packet.bytes + BODY + 12), 2 * 15);
+    answer(0);
+    expect_end("", "");
+
+    begin("kvp-delete key");
+    expect_question(TYPE_KVP);
+    assert_int_equal(packet.bytes[BODY], 2);
+    answer(NO_MORE);
+    expect_end("", "the guest refuses it, or cannot do it: status 0x80070103");
+}
+
+static void test_kvp_lengths(void **state)
+{
+    char command[1600] = "kvp-set ";
+
+    (void)state;
+    open_service(&vm->bus.kvp.ic);
+    memset(command + 8, 'k', 1000);
+    strcpy(command + 1008, " value");
+    expect(command, "", "a key has at most 255 characters, a value 1023");
+    strcpy(command, "kvp-set key ");
+    memset(command + 12, 'v', 1024);
+    expect(command, "", "a key has at most 255 characters, a value 1023");
+    command[12 + 1023] = '\0';
+    begin(command);
+    expect_question(TYPE_KVP);
+}
+
+/* A guest that never says that there is no more is left at some time. */
+static void test_kvp_without_end(void **state)
+{
+    uint32_t count = 0;
+
+    (void)state;
+    open_service(&vm->bus.kvp.ic);
+    begin("kvp-list guest");
+    while (guest.host->command_ends == 0) {
+        assert_in_range(++count, 1, 4096);
+        answer_pair("", "");
+        guest.host->command_text[0] = '\0';
+    }
+    assert_int_equal(count, 4096);
+    assert_string_equal(guest.host->command_error, "the guest goes on for ever");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_what_is_no_command, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_help_lists_every_command, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_listens, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shutdown, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_freeze, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kvp, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kvp_lengths, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kvp_without_end, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
