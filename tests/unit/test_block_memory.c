@@ -10,7 +10,7 @@
 
 #include "tests/unit/storvsp_guest.h"
 #include "vmbus/block_memory.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 
 #define LUN          2u
 #define IMAGE_BLOCKS 64u

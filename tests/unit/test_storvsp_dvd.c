@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/storvsp_guest.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 
 #define DVD         1u
 #define DISC_BLOCKS 400u

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/storvsp_guest.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 
 #define DISK_BLOCKS  (STOR_DISK_BYTES / 512)
 #define POISON       0xEE

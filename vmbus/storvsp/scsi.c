@@ -7,7 +7,7 @@
 
 #include "hv/lib/range.h"
 #include "hv/lib/str.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define REQUEST_SENSE_DESCRIPTOR_FORMAT 0x01u

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SBC-3: how large a medium is, reading, writing, verifying, and the cache. */
 #include "hv/lib/range.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define GROUP_SHIFT         5

@@ -4,7 +4,7 @@
  * which disks have too.
  */
 #include "hv/lib/str.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define START_STOP_START           0x01u

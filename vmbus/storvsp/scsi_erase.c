@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SBC-3, UNMAP and WRITE SAME commands: one request of the back-end for each run of blocks. */
 #include "hv/lib/range.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define UNMAP_ANCHOR            0x01u

@@ -2,7 +2,7 @@
 /* What units there are and what they are: SPC-4, INQUIRY and REPORT LUNS commands, and the vital product data. */
 #include "hv/lib/range.h"
 #include "hv/lib/str.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define VENDOR                 "Msft    "

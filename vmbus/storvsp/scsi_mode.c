@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPC-4, MODE SENSE(6) and MODE SENSE(10) commands: pages that say how a unit works. Nothing can be changed. */
 #include "hv/lib/range.h"
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define HEADER_6_BYTES     4u

@@ -3,7 +3,7 @@
  * SPC-4, persistent reservations, and the older RESERVE and RELEASE. A unit has one initiator, the guest: it can only
  * be in its own way, by a wrong key. Nothing of this outlives the unit's power.
  */
-#include "vmbus/storvsp/be.h"
+#include "hv/lib/be.h"
 #include "vmbus/storvsp/scsi_unit.h"
 
 #define ACTION_MASK        0x1Fu

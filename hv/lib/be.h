@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef STORVSP_BE_H
-#define STORVSP_BE_H
+#ifndef LIB_BE_H
+#define LIB_BE_H
 
-/* Big-endian numbers at any address, as SCSI has them. */
+/* Big-endian numbers at any address, as SCSI and networks have them. */
 
 #include <stdint.h>
 
