@@ -14,6 +14,8 @@
  *   every timer callback takes it itself, so the environment calls them without
  *   it. host_* functions are called with the lock held and must therefore never
  *   call a worker_* function or a timer callback from inside themselves.
+ * - host_timer_arm() and host_timer_cancel() need no lock: a VM that has something
+ *   for another one arms a timer of that.
  * - Pointers passed in are borrowed for the duration of the call, unless said
  *   otherwise.
  */

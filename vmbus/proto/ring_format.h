@@ -59,6 +59,15 @@ struct vmbus_gpa_direct_header {
 };
 _Static_assert(sizeof(struct vmbus_gpa_direct_header) == 8, "vmbus_gpa_direct_header");
 
+/* Follows the header of VMBUS_PACKET_TRANSFER_PAGES; then ranges without pages, whose offsets are in the page set. */
+struct vmbus_transfer_pages_header {
+    uint16_t page_set_id;
+    uint8_t is_owned_by_sender;
+    uint8_t rsvd;
+    uint32_t range_count;
+};
+_Static_assert(sizeof(struct vmbus_transfer_pages_header) == 8, "vmbus_transfer_pages_header");
+
 /* A range of guest memory; behind it 64-bit page numbers of all pages that it touches. */
 struct vmbus_range {
     uint32_t byte_count;
