@@ -28,7 +28,7 @@ static const char *const event_names[TRACE_EVENT_COUNT] = {
     [TRACE_MESSAGE] = "message",   [TRACE_EVENT] = "event",         [TRACE_DISPATCH] = "dispatch",
     [TRACE_INJECT] = "inject",     [TRACE_INTERRUPT] = "interrupt", [TRACE_TIMER] = "timer",
     [TRACE_VP_STATE] = "vp-state", [TRACE_PARTITION] = "partition", [TRACE_MSR] = "msr",
-    [TRACE_ABANDON] = "abandon",   [TRACE_INTERCEPT] = "intercept",
+    [TRACE_ABANDON] = "abandon",   [TRACE_INTERCEPT] = "intercept", [TRACE_INSTRUCTION] = "instruction",
 };
 
 bool trace_init_processor(uint32_t cpu_index)

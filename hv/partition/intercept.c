@@ -8,6 +8,7 @@
 #include "hv/abi/hv_intercept.h"
 #include "hv/debug/trace.h"
 #include "hv/partition/exit_record.h"
+#include "hv/lib/range.h"
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/partition/apic.h"
@@ -66,6 +67,28 @@ static void deliver(struct vp *vp, uint32_t type, const void *payload, uint8_t s
     trace(TRACE_INTERCEPT, vp->trace_id, type, vp->regs.rip);
 }
 
+/* Traces what the message has of the intercepted instruction. */
+static NOINLINE void trace_instruction(const struct vp *vp, const struct hv_x64_intercept_message_header *header,
+                                       const uint8_t *bytes, uint8_t count)
+{
+    uint64_t words[2] = {0};
+    uint64_t size = 0;
+
+    if (count == 0) {
+        return;
+    }
+    if ((header->execution_state & HV_X64_EXECUTION_STATE_EFER_LMA) != 0 &&
+        (header->cs_segment.attributes & X86_SEG_ATTR_L) != 0) {
+        size = 2;
+    } else if ((header->cs_segment.attributes & X86_SEG_ATTR_DB) != 0) {
+        size = 1;
+    }
+    count = (uint8_t)min_u64(count, TRACE_INSTRUCTION_BYTES);
+    memcpy(words, bytes, count);
+    words[1] |= size << TRACE_INSTRUCTION_SIZE_SHIFT | (uint64_t)count << TRACE_INSTRUCTION_COUNT_SHIFT;
+    trace_write(TRACE_INSTRUCTION, vp->trace_id, words[0], words[1]);
+}
+
 /* Bytes at RIP: those the processor gave, else fetched through the guest's tables. Returns their number, 0 if there are
  * none. */
 static uint8_t instruction_bytes(struct vp *vp, const struct exit_memory *access, uint8_t *bytes)
@@ -98,6 +121,9 @@ void intercept_io_port(struct vp *vp, const struct exit_io *io)
     message.rsi = vp->regs.gpr[VP_RSI];
     message.rdi = vp->regs.gpr[VP_RDI];
     deliver(vp, HvMessageTypeX64IoPortIntercept, &message, sizeof(message));
+    if (trace_is_enabled(TRACE_INSTRUCTION)) {
+        trace_instruction(vp, &message.header, message.instruction_bytes, message.instruction_byte_count);
+    }
 }
 
 void intercept_memory(struct vp *vp, const struct exit_memory *access, bool is_unmapped)
@@ -120,6 +146,9 @@ void intercept_memory(struct vp *vp, const struct exit_memory *access, bool is_u
     message.guest_virtual_address = access->gva_valid ? access->gva : 0;
     message.guest_physical_address = access->gpa.value;
     deliver(vp, is_unmapped ? HvMessageTypeUnmappedGpa : HvMessageTypeGpaIntercept, &message, sizeof(message));
+    if (trace_is_enabled(TRACE_INSTRUCTION)) {
+        trace_instruction(vp, &message.header, message.instruction_bytes, message.instruction_byte_count);
+    }
 }
 
 void intercept_msr(struct vp *vp, bool is_write, uint8_t insn_length)
@@ -165,6 +194,9 @@ void intercept_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t
     message.ss_segment = segment(vp, HvX64RegisterSs);
     memcpy(message.gp_registers, vp->regs.gpr, sizeof(message.gp_registers));
     deliver(vp, HvMessageTypeX64ExceptionIntercept, &message, sizeof(message));
+    if (trace_is_enabled(TRACE_INSTRUCTION)) {
+        trace_instruction(vp, &message.header, message.instruction_bytes, message.instruction_byte_count);
+    }
 }
 
 void intercept_unrecoverable(struct vp *vp)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Executes CPUID and makes a hypercall again and again, to be found in the trace. Option: ms= (200, 0: for ever). */
+/* Executes CPUID, reads where there is no memory and makes a hypercall, again and again, to be found in the trace.
+ * Option: ms= (200, 0: for ever). */
 #include "hv/abi/hv_hypercall.h"
 #include "partitions/child/lib/guest.h"
 
@@ -18,6 +19,7 @@ uint8_t guest_main(void)
         uint32_t registers[4];
 
         cpuid(0, 0, registers);
+        __asm__ volatile("movl (%1), %0" : "=a"(registers[0]) : "b"(GUEST_HOLE));
         status = hv_hypercall_result_status(guest_hypercall(HvCallNotifyLongSpinWait | HV_HYPERCALL_FAST, 1, 0));
     }
     guest_check(status == HV_STATUS_SUCCESS, "call", "%llu", (unsigned long long)status);

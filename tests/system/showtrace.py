@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import ctf
+import disassembly
 import monitor
 import options as machine_options
 from common import STATUS_BROKEN, Failure, say
@@ -69,6 +70,8 @@ def main(arguments):
         ctf.write(trace, records, Path(options.ctf))
         say(f"wrote {len(records)} events to {options.ctf}")
     else:
+        if any(trace.names[record.event] == "instruction" for record in records):
+            disassembly.explain_absence()
         for record in records:
             sys.stdout.write(trace.line(record) + "\n")
     for text in trace.damaged:

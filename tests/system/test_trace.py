@@ -24,6 +24,7 @@ HZ_AT = 40
 RECORDS = 510
 # Kinds of events, each once in a ring of the hosted program.
 EVENTS = len(abinames.events())
+INSTRUCTION = next(value for value, name in abinames.events().items() if name == "instruction")
 LIMIT_S = 120
 
 
@@ -93,6 +94,20 @@ class Rings(Case):
         self.assertIn("call=HvCallSwitchVirtualAddressSpace control=0x1 status=HV_STATUS_INVALID_HYPERCALL_CODE",
                       lines[1])
         self.assertRegex(lines[-1], r"^0\.000000200 cpu0 2:1 hypercall call=HvCallPostMessage control=0x5c status=0x1 ")
+
+    def test_instruction(self):
+        """Bytes of an instruction, by the default size of their code; more bytes than its own; none at all; no size."""
+        data = self.ring(4)
+        cases = ((b"\x8b\x03", 2, "bytes=8b03 code64 mov eax, dword ptr [rbx]"),
+                 (b"\x8b\x03\x90\x90", 0, "bytes=8b03 code16 mov ax, word ptr [bp + di]"),
+                 (b"\xf3\x66\x6d", 1, "bytes=f3666d code32 rep insw word ptr es:[edi], dx"),
+                 (b"\x0f\x04", 2, "bytes=0f04 code64 (bad)"), (b"\x90", 3, "bytes=90 code0 (bad)"))
+        for number, (code, size, _) in enumerate(cases):
+            values = code.ljust(15, b"\0") + bytes([size << 4 | len(code)])
+            struct.pack_into("<I4x16s", data, 64 + 32 * (EVENTS - 1 + number) + 8, INSTRUCTION, values)
+        trace = tracing.Trace(bytes(data))
+        for (_, _, text), record in zip(cases, trace.records[EVENTS - 1:]):
+            self.assertRegex(trace.line(record), f" instruction {re.escape(text)}$")
 
     def test_wrapped(self):
         """A full ring has its last records in order, without the slot that is written next."""
@@ -192,7 +207,7 @@ class Machine(Case):
     """The trace of a machine that runs."""
 
     def test_running(self):
-        """A bare guest's CPUID and hypercall exits are found while it runs, and it goes on."""
+        """A bare guest's exits and the instruction of an intercept are found while it runs, and it goes on."""
         command = [sys.executable, str(HERE / "driver.py"), "run", "--no-build", "--cpu", "svm", "--lps", "1",
                    "--vps", "1", "--memory", "64M", "--append", "ms=0", "--initrd", "none", "--logs", str(self.folder),
                    "--timeout", str(LIMIT_S), "--kernel", str(OUT / "guests/traced.elf")]
@@ -205,6 +220,7 @@ class Machine(Case):
                 run.kill()
         self.assertRegex(lines, r" 2:0 exit code=VMEXIT_CPUID ")
         self.assertRegex(lines, r" 2:0 hypercall call=HvCallNotifyLongSpinWait .* status=HV_STATUS_SUCCESS ")
+        self.assertRegex(lines, r" 2:0 instruction bytes=8b03 code64 mov eax, dword ptr \[rbx\]\n")
         self.assertGreater(float(later.split()[0]), float(lines.split()[0]))
 
     def wait_for(self, run, pattern):

@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass
 
 import abinames
+import disassembly
 from common import Failure
 
 PAGE_BYTES = 4096
@@ -88,6 +89,10 @@ def fields(backend):
         "vp-state": (Field("old", first, vp_states), Field("new", second, vp_states)),
         "partition": (Field("id", first), Field("state", second, states)),
         "abandon": (Field("id", first), Field("pages", second)),
+        "instruction": (Field("bits", lambda record: disassembly.bits(record.b)),
+                        Field("count", lambda record: record.b >> 56 & 0xF),
+                        Field("bytes0", first, is_hexadecimal=True),
+                        Field("bytes8", lambda record: record.b & (1 << 56) - 1, is_hexadecimal=True)),
         "msr": (Field("msr", lambda record: record.a & low, abinames.msrs()),
                 Field("write", lambda record: record.a >> 32), Field("value", second, is_hexadecimal=True)),
     }
@@ -162,5 +167,8 @@ class Trace:
     def line(self, record):
         """One event as text."""
         name = self.names[record.event]
-        values = " ".join(field.text(record) for field in self.fields[name])
+        if name == "instruction":
+            values = disassembly.text(record.a, record.b)
+        else:
+            values = " ".join(field.text(record) for field in self.fields[name])
         return f"{record.tsc / self.tsc_hz:.9f} cpu{record.cpu} {record.vp_name()} {name} {values}"
