@@ -153,6 +153,8 @@ def script_tests():
     found = [Test(name, name.split("/")[0],
                   lambda folder, path=path: run_program([sys.executable, str(TOP / path)], folder, LINT_TIMEOUT_S))
              for name, path in SCRIPTS.items()]
+    found.append(Test("bench/counts-kvm", "bench", lambda folder: run_program(
+        [sys.executable, str(TOP / SCRIPTS["bench/counts"]), "Kvm"], folder, LONG_PROGRAM_TIMEOUT_S), is_slow=True))
     lint = [sys.executable, str(TOP / "tests/lint/lint.py"), "--database", str(OUT / "compile_commands.json")]
     listing = subprocess.run([*lint, "--list"], capture_output=True, text=True, check=False)
     if listing.returncode != 0:
