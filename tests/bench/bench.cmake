@@ -20,3 +20,9 @@ set_target_properties(kvm_vmm PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINA
 add_bare_program(bench_xen ${PROJECT_BINARY_DIR}/bench ${CHILD}/guest.ld ${CHILD}/bench.c
     ${PROJECT_SOURCE_DIR}/tests/bench/xen_note.S ${GUEST_LIB_SOURCES})
 set_target_properties(bench_xen PROPERTIES OUTPUT_NAME bench_xen.elf)
+
+# Counts in QEMU what the guest's time-stamp counter does not show.
+add_library(qemu_count MODULE ${PROJECT_SOURCE_DIR}/tests/bench/qemu_count.c)
+target_include_directories(qemu_count PRIVATE ${PROJECT_SOURCE_DIR})
+target_compile_options(qemu_count PRIVATE -std=gnu17 -O2 ${WARNINGS} -Wno-conversion)
+set_target_properties(qemu_count PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)

@@ -15,6 +15,8 @@ from machine import VENDORS
 
 FOLDER = BUILD / "bench"
 NAMES = ("ours", "floor", "kvm", "xen")
+# What is counted beside instructions, and its title.
+BESIDE = {"exits": "exits", "vmcb": "VMCB accesses", "msr": "MSR accesses", "vmload_vmsave": "VMLOAD, VMSAVE"}
 # Operation, and what it is.
 OPERATIONS = {
     "nops": "100 NOPs (no exit)",
@@ -44,20 +46,22 @@ OPERATIONS = {
 }
 
 
+def attempt(name, measurement, cpu):
+    """What a measurement returns, or the reason why there is nothing."""
+    say(f"measuring: {name}")
+    folder = FOLDER / cpu / name
+    # What an earlier run has left there must not pass for this one's.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        return measurement(cpu, folder)
+    except (Missing, Failure) as reason:
+        return str(reason)
+
+
 def measure(cpu):
     """Each column: a dictionary of operations, or the reason why there is none."""
-    found = {}
-    for name in NAMES:
-        say(f"measuring: {name}")
-        folder = FOLDER / cpu / name
-        # What an earlier run has left there must not pass for this one's.
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
-            found[name] = columns.COLUMNS[name](cpu, folder)
-        except (Missing, Failure) as reason:
-            found[name] = str(reason)
-    return found
+    return {name: attempt(name, columns.COLUMNS[name], cpu) for name in NAMES}
 
 
 def rows(found):
@@ -85,6 +89,17 @@ def table(found):
     return "\n".join(lines)
 
 
+def beside_table(found):
+    """What is counted beside instructions, as text."""
+    if isinstance(found, str):
+        return f"beside instructions: {found}"
+    width = max(len(meaning) for meaning in OPERATIONS.values())
+    lines = [f"{'beside instructions, ours':<{width}}" + "".join(f"{title:>15}" for title in BESIDE.values())]
+    lines += [f"{meaning:<{width}}" + "".join(f"{number(found[operation][name]):>15}" for name in BESIDE)
+              for operation, meaning in OPERATIONS.items() if operation in found]
+    return "\n".join(lines)
+
+
 def sizes(folder):
     """What the hypervisor's log says about its own memory, in KiB, as it started for the column of ours."""
     text = (folder / "hv.log").read_text(encoding="utf-8", errors="replace")
@@ -106,12 +121,14 @@ def main(arguments):
     columns.prepare()
     found = measure(options.cpu)
     print(table(found), flush=True)
+    beside = attempt("beside", columns.beside, options.cpu)
+    print("\n" + beside_table(beside), flush=True)
     memory = sizes(FOLDER / options.cpu / "ours") if isinstance(found["ours"], dict) else {}
     print("".join(f"{name.replace('_kib', '')}: {value} KiB\n" for name, value in memory.items()), end="")
     if options.json:
-        missing = {name: column for name, column in found.items() if isinstance(column, str)}
+        absent = {name: column for name, column in {**found, "beside": beside}.items() if isinstance(column, str)}
         with open(options.json, "w", encoding="ascii") as file:
-            json.dump({"cpu": options.cpu, "unit": "instructions", "missing": missing, "sizes": memory,
-                       "rows": rows(found)}, file, indent=1)
+            json.dump({"cpu": options.cpu, "unit": "instructions", "missing": absent, "sizes": memory,
+                       "rows": rows(found), "beside": {} if isinstance(beside, str) else beside}, file, indent=1)
             file.write("\n")
     return 0 if isinstance(found["ours"], dict) else 1

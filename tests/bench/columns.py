@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import building
+import counting
 import guestfiles
 import iso
 import machine
@@ -98,7 +99,7 @@ def boot(box, folder, disc, seconds):
     return text
 
 
-def partita(cpu, folder, root_words):
+def partita(cpu, folder, root_words, emulator_words=()):
     """The bench guest as the only child; with test=bench in `root_words`, the root's own bench."""
     parser = machine_options.Parser(prog="partita run")
     machine_options.add_machine_options(parser)
@@ -107,6 +108,7 @@ def partita(cpu, folder, root_words):
     machine_options.check(options)
     box = machine.Machine(building.IMAGE, f"{machine.STOP_OPTION} trace=0", runner.modules_for(options, folder), 1,
                           GUEST_MEMORY_MIB + machine.ROOT_MEMORY_MIB, accelerator=counted(cpu))
+    box.accelerator.arguments += emulator_words
     disc = None
     if box.accelerator.is_bochs:
         disc = folder / "boot.iso"
@@ -120,6 +122,14 @@ def ours(cpu, folder):
     if "nops" not in found:
         raise Missing(f"the bench did not run; logs: {folder}")
     return found
+
+
+def beside(cpu, folder):
+    """What the hypervisor accesses for each operation of the child: {operation: {name of a count: value}}."""
+    if cpu == "vmx":
+        raise Missing("counted on AMD-V only, since Bochs has no plugins")
+    partita(cpu, folder, "", counting.plugin(folder, counting.watch(GUEST)))
+    return counting.operations(folder)
 
 
 def floor(cpu, folder):

@@ -12,6 +12,7 @@ sys.path[:0] = [str(TOP / "tests/system"), str(TOP / "tests/bench")]
 
 import bench  # noqa: E402
 import columns  # noqa: E402
+import counting  # noqa: E402
 
 
 class Case(unittest.TestCase):
@@ -34,6 +35,17 @@ class Counts(Case):
         found = self.twice("ours")
         self.assertEqual(set(bench.OPERATIONS) - {"port-inside"}, set(found))
         self.assertGreater(found["cpuid"], found["nops"])
+
+    def test_beside(self):
+        """What is counted beside instructions is there for every operation that exits, and agrees with what it does."""
+        with tempfile.TemporaryDirectory(prefix="partita-bench-") as scratch:
+            found = columns.beside("svm", Path(scratch))
+        self.assertEqual(set(found), set(counting.functions()) - {"port-inside"})
+        for operation, counts in found.items():
+            self.assertGreaterEqual(counts["exits"], 1, operation)
+            self.assertEqual(counts["vmload_vmsave"], 3 * counts["exits"], operation)
+            self.assertGreater(counts["vmcb"], 10 * counts["exits"], operation)
+        self.assertEqual((found["cpuid"]["exits"], found["cpuid"]["msr"], found["port"]["exits"]), (1, 0, 2))
 
     def test_floor(self):
         """The floor does less than we do."""
