@@ -13,7 +13,7 @@ set_target_properties(floor PROPERTIES OUTPUT_NAME floor.elf)
 add_executable(kvm_vmm ${PROJECT_SOURCE_DIR}/tests/bench/kvm_vmm.c)
 target_include_directories(kvm_vmm PRIVATE ${PROJECT_SOURCE_DIR})
 target_compile_options(kvm_vmm PRIVATE -std=gnu17 -O2 ${WARNINGS} -Wno-conversion)
-target_link_options(kvm_vmm PRIVATE -static)
+target_link_options(kvm_vmm PRIVATE -static -pthread)
 set_target_properties(kvm_vmm PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
 
 # The same guest for Xen, which finds its entry in a note.

@@ -6,7 +6,9 @@ counts instructions. docs/performance.md says what each row means."""
 import json
 import re
 import shutil
+from functools import partial
 
+import across
 import columns
 import options as machine_options
 from columns import Missing
@@ -110,6 +112,19 @@ def sizes(folder):
     return {"image_kib": image, "reserved_kib": (last + 1 - first) // 1024}
 
 
+def present(measured):
+    """What was measured, None if there is only a reason why not."""
+    return None if isinstance(measured, str) else measured
+
+
+def write_json(options, sections, measured):
+    """The file for programs: the sections, and in `missing` the reasons among all that was measured."""
+    missing = {name: reason for name, reason in measured.items() if isinstance(reason, str)}
+    with open(options.json, "w", encoding="ascii") as file:
+        json.dump({"cpu": options.cpu, "unit": "instructions", "missing": missing, **sections}, file, indent=1)
+        file.write("\n")
+
+
 def main(arguments):
     """The command; returns the exit status."""
     parser = machine_options.Parser(prog="partita bench", description="Measure what operations cost in instructions, "
@@ -123,12 +138,12 @@ def main(arguments):
     print(table(found), flush=True)
     beside = attempt("beside", columns.beside, options.cpu)
     print("\n" + beside_table(beside), flush=True)
+    shared = {name: attempt(f"across-{name}", partial(across.measure, name), options.cpu) for name in across.NAMES}
+    print("\n" + across.table(shared), flush=True)
     memory = sizes(FOLDER / options.cpu / "ours") if isinstance(found["ours"], dict) else {}
     print("".join(f"{name.replace('_kib', '')}: {value} KiB\n" for name, value in memory.items()), end="")
     if options.json:
-        absent = {name: column for name, column in {**found, "beside": beside}.items() if isinstance(column, str)}
-        with open(options.json, "w", encoding="ascii") as file:
-            json.dump({"cpu": options.cpu, "unit": "instructions", "missing": absent, "sizes": memory,
-                       "rows": rows(found), "beside": {} if isinstance(beside, str) else beside}, file, indent=1)
-            file.write("\n")
+        write_json(options, {"sizes": memory, "rows": rows(found), "beside": present(beside),
+                             "across": across.rows(shared)},
+                   {**found, "beside": beside, **{f"across-{name}": column for name, column in shared.items()}})
     return 0 if isinstance(found["ours"], dict) else 1

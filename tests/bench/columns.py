@@ -28,7 +28,7 @@ XEN_PACKAGE = "xen-hypervisor-4.17-amd64"
 # QEMU's software CPU applies SMAP where it should not.
 XEN_CPU = "max,-smap"
 XEN_LOG = "xen.log"
-XEN_COMMAND_LINE = "console=com1 com1=115200,8n1 guest_loglvl=all dom0=pvh dom0_mem=64M " \
+XEN_COMMAND_LINE = "console=com1 com1=115200,8n1 guest_loglvl=all dom0=pvh " \
     "iommu=no-intremap,no-sharept,no-qinval"
 KVM_VMM = OUT / "bench" / "kvm_vmm"
 GUEST_MEMORY_MIB = 64
@@ -46,7 +46,7 @@ mount -t devtmpfs dev /dev 2>/dev/null
 for module in @MODULES@; do
     insmod "/modules/$module.ko"
 done
-/bench/vmm /bench/guest.elf </dev/null
+/bench/vmm /bench/guest.elf @VPS@ </dev/null
 stty -F /dev/ttyS0 sane
 busybox poweroff -f
 """
@@ -128,8 +128,8 @@ def beside(cpu, folder):
     """What the hypervisor accesses for each operation of the child: {operation: {name of a count: value}}."""
     if cpu == "vmx":
         raise Missing("counted on AMD-V only, since Bochs has no plugins")
-    partita(cpu, folder, "", counting.plugin(folder, counting.watch(GUEST)))
-    return counting.operations(folder)
+    partita(cpu, folder, "", counting.plugin(folder, counting.watch(GUEST, counting.functions())))
+    return counting.least(folder)
 
 
 def floor(cpu, folder):
@@ -146,8 +146,8 @@ def floor(cpu, folder):
     return parse(text)
 
 
-def run_to_end(command, folder, seconds, console):
-    """What a machine has said on this console by its end, which the bench guest has to have reached."""
+def run_machine(command, folder, seconds, console):
+    """What a machine has said on this console by its end."""
     with open(folder / "emulator.log", "wb") as errors:
         process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         try:
@@ -156,21 +156,31 @@ def run_to_end(command, folder, seconds, console):
             raise Missing(f"no end after {seconds} s; logs: {folder}") from None
         finally:
             machine.stop(process)
-    text = (folder / console).read_text(encoding="utf-8", errors="replace")
+    return (folder / console).read_text(encoding="utf-8", errors="replace")
+
+
+def run_to_end(command, folder, seconds, console):
+    """The same of a machine whose bench guest has to have reached its end."""
+    text = run_machine(command, folder, seconds, console)
     if "BENCH-END 0" not in text:
         raise Missing(f"the bench did not come to its end; logs: {folder}")
     return text
 
 
-def kvm(cpu, folder):
-    """Debian's kernel with KVM and the least VMM (kvm_vmm.c) as its only program."""
+def kvm_files(cpu, folder, guest, vps):
+    """Writes a Linux whose only program is the least VMM (kvm_vmm.c) with this guest."""
     guestfiles.ensure()
     tree = nested.Tree()
-    script = KVM_INIT.replace("@MODULES@", " ".join(nested.MODULES[cpu]))
+    script = KVM_INIT.replace("@MODULES@", " ".join(nested.MODULES[cpu])).replace("@VPS@", str(vps))
     nested.add_base(tree, script, nested.MODULES[cpu])
     tree.add_file("bench/vmm", KVM_VMM.read_bytes(), 0o755)
-    tree.add_file("bench/guest.elf", GUEST.read_bytes())
+    tree.add_file("bench/guest.elf", guest.read_bytes())
     (folder / "level1.img").write_bytes(tree.finish())
+
+
+def kvm(cpu, folder):
+    """Debian's kernel with KVM and the least VMM as its only program."""
+    kvm_files(cpu, folder, GUEST, 1)
     try:
         return parse(run_to_end(nested.start_command(folder, cpu, "", 1), folder, KVM_SECONDS[cpu], nested.CONSOLE_LOG))
     finally:
@@ -195,15 +205,20 @@ def xen_image(folder):
     return image
 
 
+def xen_command(folder, cpu, memory_mib, modules):
+    """The command line of a machine with Xen: its CPU, the memory and the files of its control domain."""
+    return [machine.emulator(), "-M", "q35", *counted("svm").arguments, "-cpu", cpu, "-smp", "1", "-m", "768M",
+            "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{XEN_LOG}",
+            "-device", "intel-iommu", "-kernel", str(xen_image(folder)), "-append",
+            f"{XEN_COMMAND_LINE} dom0_mem={memory_mib}M", "-initrd", modules]
+
+
 def xen(cpu, folder):
     """Xen with the guest as its PVH control domain: no other kernel is needed then. Xen wants an IOMMU for that, and
     QEMU's is Intel's."""
     if cpu == "vmx":
         raise Missing("measured on AMD-V only, since Bochs has no IOMMU")
-    command = [machine.emulator(), "-M", "q35", *counted(cpu).arguments, "-cpu", XEN_CPU, "-smp", "1", "-m", "768M",
-               "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot", "-serial", f"file:{XEN_LOG}",
-               "-device", "intel-iommu", "-kernel", str(xen_image(folder)), "-append", XEN_COMMAND_LINE,
-               "-initrd", str(XEN_GUEST)]
+    command = xen_command(folder, XEN_CPU, GUEST_MEMORY_MIB, str(XEN_GUEST))
     lines = run_to_end(command, folder, SECONDS[cpu], XEN_LOG).replace("\r", "").splitlines()
     return parse("\n".join(line.removeprefix("(d0) ") for line in lines))
 

@@ -12,8 +12,8 @@ SOURCE = TOP / "partitions/child/bench.c"
 # QEMU runs in the folder, whose own path may have commas.
 LINK = "qemu_count.so"
 COUNTS = "counts"
-# The columns of a line COUNT.
-NAMES = ("exits", "vmcb", "msr", "vmload_vmsave")
+# What a line COUNT has after name and rounds, two numbers each: the least, and the sum of all rounds.
+NAMES = ("exits", "vmcb", "msr", "vmload_vmsave", "ipis")
 # Two VPs run: the root's and the child's.
 VMCBS = 2
 # The functions of the guest that are no operation of Hyper-V's, and the one that runs by another way than a table.
@@ -54,16 +54,21 @@ def addresses(program):
     return {words[2]: words[0] for words in map(str.split, done.stdout.splitlines()) if len(words) == 3}
 
 
-def watch(program):
-    """The plugin's arguments for each operation of the guest."""
+def watch(program, operations_of):
+    """The plugin's arguments for operations of a guest, {name: function}."""
     known = addresses(program)
-    return "".join(f",{name}={known[function]}" for name, function in functions().items())
+    return "".join(f",{name}={known[function]}" for name, function in operations_of.items())
 
 
-def operations(folder):
-    """{operation: {name of a count: the least of all rounds}} of a machine that has run."""
-    lines = read(folder)
-    found = next(int(words[1]) for words in lines if words[0] == "VMCBS")
+def counts(folder):
+    """{operation: (rounds, {name of a count: (the least of a round, the sum of all)})} of a machine that has run."""
+    return {words[1]: (int(words[2]), dict(zip(NAMES, zip(map(int, words[3::2]), map(int, words[4::2])))))
+            for words in read(folder) if words[0] == "COUNT"}
+
+
+def least(folder):
+    """{operation: {name of a count: the least of all rounds}} of this hypervisor with one child of one VP."""
+    found = next(int(words[1]) for words in read(folder) if words[0] == "VMCBS")
     if found != VMCBS:
         raise Failure(f"{found} VMCBs were recognised instead of {VMCBS}; counts: {folder}")
-    return {words[1]: dict(zip(NAMES, map(int, words[2:]))) for words in lines if words[0] == "COUNT"}
+    return {operation: {name: values[name][0] for name in NAMES} for operation, (_, values) in counts(folder).items()}

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The least that runs the bench guest under KVM: one VP, 64 MiB, KVM's own interrupt controllers, Hyper-V's interface,
- * a serial port to stdout and the exit port. Also prices what only a VMM can do, one KVM_RUN. Runs as the only program
- * of a Linux on the emulated CPU.
+ * The least that runs a bench guest under KVM: VPs, 64 MiB, KVM's own interrupt controllers, Hyper-V's interface, a
+ * serial port to stdout and the exit port. With one VP it also prices what only a VMM can do, one KVM_RUN. Runs as the
+ * only program of a Linux on the emulated CPU. Arguments: the guest, the number of VPs.
  */
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,14 +38,20 @@
 #define ROUNDS             200
 #define SMALL_MEMORY       (16u << 20)
 #define CODE_ADDRESS       0x1000u
+#define VPS_MAX            2
 
-/* A VM with one VP. */
+struct vp {
+    int file;
+    struct kvm_run *run;
+};
+
+/* A VM. */
 struct machine {
     int vm;
-    int vp;
     uint8_t *memory;
     size_t bytes;
-    struct kvm_run *run;
+    struct vp vps[VPS_MAX];
+    int vp_count;
     size_t run_bytes;
 };
 
@@ -65,7 +73,18 @@ static uint64_t rdtsc(void)
     return __builtin_ia32_rdtsc();
 }
 
-static void machine_create(struct machine *machine, size_t bytes)
+static void create_vp(struct machine *machine, int index)
+{
+    struct vp *vp = &machine->vps[index];
+
+    vp->file = CALL(machine->vm, KVM_CREATE_VCPU, index);
+    vp->run = mmap(NULL, machine->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vp->file, 0);
+    if (vp->run == MAP_FAILED) {
+        err(1, "state of a VP");
+    }
+}
+
+static void machine_create(struct machine *machine, size_t bytes, int vp_count)
 {
     struct kvm_userspace_memory_region region = {.memory_size = bytes};
 
@@ -81,24 +100,25 @@ static void machine_create(struct machine *machine, size_t bytes)
     CALL(machine->vm, KVM_SET_TSS_ADDR, TSS_ADDRESS);
     CALL(machine->vm, KVM_CREATE_IRQCHIP, 0);
     CALL(machine->vm, KVM_SET_USER_MEMORY_REGION, &region);
-    machine->vp = CALL(machine->vm, KVM_CREATE_VCPU, 0);
     machine->run_bytes = (size_t)CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-    machine->run = mmap(NULL, machine->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, machine->vp, 0);
-    if (machine->run == MAP_FAILED) {
-        err(1, "state of the VP");
+    machine->vp_count = vp_count;
+    for (int i = 0; i < vp_count; i++) {
+        create_vp(machine, i);
     }
 }
 
 static void machine_destroy(struct machine *machine)
 {
-    (void)munmap(machine->run, machine->run_bytes);
-    (void)close(machine->vp);
+    for (int i = 0; i < machine->vp_count; i++) {
+        (void)munmap(machine->vps[i].run, machine->run_bytes);
+        (void)close(machine->vps[i].file);
+    }
     (void)close(machine->vm);
     (void)munmap(machine->memory, machine->bytes);
 }
 
 /* Hyper-V's leaves instead of KVM's. */
-static void set_cpuid(const struct machine *machine)
+static void set_cpuid(const struct vp *vp)
 {
     static const struct kvm_cpuid_entry2 leaves[] = {
         {.function = HV_CPUID_VENDOR_AND_MAX_FUNCTION,
@@ -130,7 +150,7 @@ static void set_cpuid(const struct machine *machine)
     }
     memcpy(&cpuid->entries[count], leaves, sizeof(leaves));
     cpuid->nent = count + sizeof(leaves) / sizeof(leaves[0]);
-    CALL(machine->vp, KVM_SET_CPUID2, cpuid);
+    CALL(vp->file, KVM_SET_CPUID2, cpuid);
     free(cpuid);
 }
 
@@ -154,7 +174,7 @@ static uint32_t load(const struct machine *machine, const char *name)
 }
 
 /* The state in which Multiboot starts a kernel. */
-static void set_state(const struct machine *machine, uint32_t entry)
+static void set_state(const struct vp *vp, uint32_t entry)
 {
     struct kvm_segment code = {.limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .db = 1, .s = 1, .g = 1};
     struct kvm_segment data = code;
@@ -163,12 +183,12 @@ static void set_state(const struct machine *machine, uint32_t entry)
 
     data.type = 3;
     data.selector = 16;
-    CALL(machine->vp, KVM_GET_SREGS, &state);
+    CALL(vp->file, KVM_GET_SREGS, &state);
     state.cs = code;
     state.ds = state.es = state.ss = state.fs = state.gs = data;
     state.cr0 |= 1;
-    CALL(machine->vp, KVM_SET_SREGS, &state);
-    CALL(machine->vp, KVM_SET_REGS, &registers);
+    CALL(vp->file, KVM_SET_SREGS, &state);
+    CALL(vp->file, KVM_SET_REGS, &registers);
 }
 
 /* All that is not for the guest to touch first is there; what is backed by 4 KiB is there too, but not in KVM's tables.
@@ -195,28 +215,52 @@ static int serve_port(struct kvm_run *run)
     return run->io.direction == KVM_EXIT_IO_OUT && run->io.port == PORT_EXIT;
 }
 
-static void run_guest(const char *name)
+/* Until the guest ends. */
+static void run_vp(const struct vp *vp)
 {
-    struct kvm_enable_cap synic = {.cap = KVM_CAP_HYPERV_SYNIC2};
-    uint32_t words = 0;
-    struct machine machine;
-
-    machine_create(&machine, BENCH_MEMORY_BYTES);
-    set_cpuid(&machine);
-    CALL(machine.vp, KVM_ENABLE_CAP, &synic);
-    populate(&machine);
-    memcpy(machine.memory + INFORMATION + WORDS_OFFSET, &words, sizeof(words));
-    set_state(&machine, load(&machine, name));
     for (;;) {
-        CALL(machine.vp, KVM_RUN, 0);
-        if (machine.run->exit_reason == KVM_EXIT_IO && serve_port(machine.run)) {
-            break;
-        }
-        if (machine.run->exit_reason != KVM_EXIT_IO && machine.run->exit_reason != KVM_EXIT_HYPERV) {
-            errx(1, "unexpected exit %u", machine.run->exit_reason);
+        /* A VP that waits for its start comes back without an exit. */
+        if (ioctl(vp->file, KVM_RUN, 0) < 0) {
+            if (errno != EAGAIN && errno != EINTR) {
+                err(1, "KVM_RUN");
+            }
+        } else if (vp->run->exit_reason == KVM_EXIT_IO) {
+            if (serve_port(vp->run)) {
+                return;
+            }
+        } else if (vp->run->exit_reason != KVM_EXIT_HYPERV) {
+            errx(1, "unexpected exit %u", vp->run->exit_reason);
         }
     }
-    machine_destroy(&machine);
+}
+
+static void *run_other(void *vp)
+{
+    run_vp(vp);
+    errx(1, "not the first VP has ended the guest");
+}
+
+static void run_guest(const char *name, int vp_count)
+{
+    struct kvm_enable_cap synic = {.cap = KVM_CAP_HYPERV_SYNIC2};
+    static struct machine machine;
+    uint32_t words = 0;
+    pthread_t thread;
+
+    machine_create(&machine, BENCH_MEMORY_BYTES, vp_count);
+    for (int i = 0; i < vp_count; i++) {
+        set_cpuid(&machine.vps[i]);
+        CALL(machine.vps[i].file, KVM_ENABLE_CAP, &synic);
+    }
+    populate(&machine);
+    memcpy(machine.memory + INFORMATION + WORDS_OFFSET, &words, sizeof(words));
+    set_state(&machine.vps[0], load(&machine, name));
+    for (int i = 1; i < vp_count; i++) {
+        if (pthread_create(&thread, NULL, run_other, &machine.vps[i]) != 0) {
+            errx(1, "no thread");
+        }
+    }
+    run_vp(&machine.vps[0]);
 }
 
 /* A VM at a port write in real mode, run up to it. */
@@ -226,14 +270,14 @@ static void start_small(struct machine *machine)
     struct kvm_regs registers = {.rip = CODE_ADDRESS, .rflags = 2};
     struct kvm_sregs state;
 
-    machine_create(machine, SMALL_MEMORY);
+    machine_create(machine, SMALL_MEMORY, 1);
     memcpy(machine->memory + CODE_ADDRESS, code, sizeof(code));
-    CALL(machine->vp, KVM_GET_SREGS, &state);
+    CALL(machine->vps[0].file, KVM_GET_SREGS, &state);
     state.cs.base = 0;
     state.cs.selector = 0;
-    CALL(machine->vp, KVM_SET_SREGS, &state);
-    CALL(machine->vp, KVM_SET_REGS, &registers);
-    CALL(machine->vp, KVM_RUN, 0);
+    CALL(machine->vps[0].file, KVM_SET_SREGS, &state);
+    CALL(machine->vps[0].file, KVM_SET_REGS, &registers);
+    CALL(machine->vps[0].file, KVM_RUN, 0);
 }
 
 static void price_run(void)
@@ -245,7 +289,7 @@ static void price_run(void)
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t start = rdtsc();
 
-        CALL(machine.vp, KVM_RUN, 0);
+        CALL(machine.vps[0].file, KVM_RUN, 0);
 
         uint64_t time = rdtsc() - start;
 
@@ -257,11 +301,16 @@ static void price_run(void)
 
 int main(int count, char **words)
 {
+    int vp_count = count == 3 ? atoi(words[2]) : 0;
+
     kvm = open("/dev/kvm", O_RDWR);
-    if (count != 2 || kvm < 0) {
-        err(1, "/dev/kvm");
+    if (vp_count < 1 || vp_count > VPS_MAX || kvm < 0) {
+        err(1, "/dev/kvm, or the arguments");
     }
-    price_run();
-    run_guest(words[1]);
+    if (vp_count == 1) {
+        price_run();
+    }
+    run_guest(words[1], vp_count);
+    (void)fflush(stdout);
     return 0;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A plugin of QEMU's software CPU that counts what its time-stamp counter does not show, without a change to what runs:
- * all instructions (by translated block), and of the hypervisor how often an operation of the bench guest makes it
- * access a VMCB or an MSR. Arguments: out=FILE, and for each function of the guest that is an operation
- * NAME=ADDRESS (hexadecimal). One processor.
+ * all instructions (by translated block), and how often an operation of the bench guest makes the hypervisor enter a
+ * guest, access a VMCB or an MSR, or send an IPI. Arguments: out=FILE, and for each function of the guest that is an
+ * operation NAME=ADDRESS (hexadecimal). An operation lasts until the next one, whatever processor begins that; all
+ * processors take turns in one thread. Until the first one nothing is slowed down: a Linux that boots would miss its
+ * timer.
  *
  * A VMCB is known by its fields: a page of the direct map of which EXITCODE, RFLAGS, RIP, RSP and RAX are accessed
  * between two VMRUNs, and not much more: who clears a page touches them, too.
@@ -25,15 +27,17 @@
 #define VMCBS_MAX        8
 #define ACCESSES_MAX     256u
 #define FIELDS_ALL       0x1fu
+#define APIC_ICR         UINT64_C(0xFEE00300)
 
-enum counter { VMRUNS, VMCB_ACCESSES, MSR_ACCESSES, STATE_SWITCHES, COUNTER_COUNT };
+enum counter { VMRUNS, VMCB_ACCESSES, MSR_ACCESSES, STATE_SWITCHES, IPIS, COUNTER_COUNT };
 
-/* A function of the guest, and the least of what it has cost. */
+/* A function of the guest, and what it has cost: the least, and all rounds together. */
 struct operation {
     char name[32];
     uint64_t address;
     uint64_t least[COUNTER_COUNT];
-    bool has_run;
+    uint64_t total[COUNTER_COUNT];
+    uint64_t rounds;
 };
 
 /* A page since the last VMRUN: which of the fields were accessed. */
@@ -55,6 +59,10 @@ static uint64_t vmcbs[VMCBS_MAX];
 static unsigned vmcb_count;
 static uint64_t instruction_count;
 static const char *out_name;
+static uint64_t plugin_id;
+static bool is_counting; /* more than instructions: the first operation has begun */
+
+static void begin(uint64_t id);
 
 static bool is_vmcb(uint64_t number)
 {
@@ -90,8 +98,14 @@ static void on_access(unsigned cpu, uint32_t info, uint64_t address, void *data)
     unsigned i = 0;
 
     (void)cpu;
-    (void)info;
     (void)data;
+    if ((address & PAGE_MASK) == (APIC_ICR & PAGE_MASK) && qemu_plugin_mem_is_store(info)) {
+        const struct qemu_plugin_hwaddr *where = qemu_plugin_get_hwaddr(info, address);
+
+        if (where != NULL && qemu_plugin_hwaddr_is_io(where) && qemu_plugin_hwaddr_phys_addr(where) == APIC_ICR) {
+            counters[IPIS]++;
+        }
+    }
     if (is_vmcb(number)) {
         counters[VMCB_ACCESSES]++;
         return;
@@ -120,6 +134,7 @@ static void on_vmrun(unsigned cpu, void *data)
     for (unsigned i = 0; i < page_count && vmcb_count < VMCBS_MAX; i++) {
         if (pages[i].fields == FIELDS_ALL && pages[i].accesses <= ACCESSES_MAX) {
             vmcbs[vmcb_count++] = pages[i].number;
+            current = NULL; /* was not counted in full */
         }
     }
     page_count = 0;
@@ -143,13 +158,19 @@ static void on_state_switch(unsigned cpu, void *data)
 static void on_operation(unsigned cpu, void *data)
 {
     (void)cpu;
+    if (!is_counting) {
+        is_counting = true;
+        qemu_plugin_reset(plugin_id, begin);
+        return;
+    }
     for (unsigned i = 0; i < COUNTER_COUNT && current != NULL; i++) {
-        if (!current->has_run || counters[i] < current->least[i]) {
+        if (current->rounds == 0 || counters[i] < current->least[i]) {
             current->least[i] = counters[i];
         }
+        current->total[i] += counters[i];
     }
     if (current != NULL) {
-        current->has_run = true;
+        current->rounds++;
     }
     current = data;
     memset(counters, 0, sizeof(counters));
@@ -181,23 +202,6 @@ static void watch_guest(struct qemu_plugin_insn *insn)
     }
 }
 
-static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
-{
-    size_t count = qemu_plugin_tb_n_insns(tb);
-
-    (void)id;
-    qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_ADD_U64, &instruction_count, count);
-    for (size_t i = 0; i < count && operation_count != 0; i++) {
-        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-
-        if (qemu_plugin_insn_vaddr(insn) >= HYPERVISOR_FIRST) {
-            watch_hypervisor(insn);
-        } else {
-            watch_guest(insn);
-        }
-    }
-}
-
 static void on_end(uint64_t id, void *data)
 {
     FILE *file = fopen(out_name, "w");
@@ -210,14 +214,40 @@ static void on_end(uint64_t id, void *data)
     }
     fprintf(file, "INSTRUCTIONS %" PRIu64 "\nVMCBS %u\n", instruction_count, vmcb_count);
     for (unsigned i = 0; i < operation_count; i++) {
-        if (operations[i].has_run) {
-            const uint64_t *least = operations[i].least;
+        const struct operation *operation = &operations[i];
 
-            fprintf(file, "COUNT %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", operations[i].name,
-                    least[VMRUNS], least[VMCB_ACCESSES], least[MSR_ACCESSES], least[STATE_SWITCHES]);
+        if (operation->rounds != 0) {
+            fprintf(file, "COUNT %s %" PRIu64, operation->name, operation->rounds);
+            for (unsigned k = 0; k < COUNTER_COUNT; k++) {
+                fprintf(file, " %" PRIu64 " %" PRIu64, operation->least[k], operation->total[k]);
+            }
+            (void)fputc('\n', file);
         }
     }
     (void)fclose(file);
+}
+
+static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
+{
+    size_t count = qemu_plugin_tb_n_insns(tb);
+
+    (void)id;
+    qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_ADD_U64, &instruction_count, count);
+    for (size_t i = 0; i < count && operation_count != 0; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+
+        if (qemu_plugin_insn_vaddr(insn) < HYPERVISOR_FIRST) {
+            watch_guest(insn);
+        } else if (is_counting) {
+            watch_hypervisor(insn);
+        }
+    }
+}
+
+static void begin(uint64_t id)
+{
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_atexit_cb(id, on_end, NULL);
 }
 
 int qemu_plugin_install(uint64_t id, const struct qemu_info_t *info, int count, char **arguments)
@@ -244,7 +274,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info_t *info, int count, 
         fprintf(stderr, "qemu_count: out= is missing\n");
         return 1;
     }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
-    qemu_plugin_register_atexit_cb(id, on_end, NULL);
+    plugin_id = id;
+    begin(id);
     return 0;
 }

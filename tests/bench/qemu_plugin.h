@@ -18,12 +18,14 @@
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
+struct qemu_plugin_hwaddr;
 struct qemu_info_t;
 
 typedef void (*qemu_plugin_tb_callback)(uint64_t id, struct qemu_plugin_tb *tb);
 typedef void (*qemu_plugin_insn_callback)(unsigned cpu, void *data);
 typedef void (*qemu_plugin_mem_callback)(unsigned cpu, uint32_t info, uint64_t address, void *data);
 typedef void (*qemu_plugin_end_callback)(uint64_t id, void *data);
+typedef void (*qemu_plugin_reset_callback)(uint64_t id);
 
 /* A translated block and its instructions. */
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, qemu_plugin_tb_callback callback);
@@ -39,7 +41,16 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_
                                             int flags, void *data);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, qemu_plugin_mem_callback callback, int flags,
                                       int kind, void *data);
+/* Of an access: is it a store, and where it goes. */
+bool qemu_plugin_mem_is_store(uint32_t info);
+struct qemu_plugin_hwaddr *qemu_plugin_get_hwaddr(uint32_t info, uint64_t address);
+bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *where);
+uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *where);
+
 void qemu_plugin_register_atexit_cb(uint64_t id, qemu_plugin_end_callback callback, void *data);
+
+/* Forgets all blocks and callbacks, some time after the call, and calls. */
+void qemu_plugin_reset(uint64_t id, qemu_plugin_reset_callback callback);
 
 /* Ours, which QEMU looks up. */
 extern int qemu_plugin_version;

@@ -10,6 +10,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/system"), str(TOP / "tests/bench")]
 
+import across  # noqa: E402
 import bench  # noqa: E402
 import columns  # noqa: E402
 import counting  # noqa: E402
@@ -46,6 +47,16 @@ class Counts(Case):
             self.assertEqual(counts["vmload_vmsave"], 3 * counts["exits"], operation)
             self.assertGreater(counts["vmcb"], 10 * counts["exits"], operation)
         self.assertEqual((found["cpuid"]["exits"], found["cpuid"]["msr"], found["port"]["exits"]), (1, 0, 2))
+
+    def test_across(self):
+        """Two VPs reach each other: what they do exits and sends IPIs, and takes longer than a loop that does not."""
+        with tempfile.TemporaryDirectory(prefix="partita-bench-") as scratch:
+            found = across.measure("ours", "svm", Path(scratch))
+        self.assertEqual(set(found), set(across.OPERATIONS))
+        for operation, counts in found.items():
+            self.assertGreaterEqual(counts["exits"], 4 if operation.startswith("ipi") else 1, operation)
+            self.assertGreater(counts["ipis"], 0, operation)
+            self.assertGreater(counts["time"], 0, operation)
 
     def test_floor(self):
         """The floor does less than we do."""

@@ -184,15 +184,16 @@ def command(folder, image, arguments, backend, cpu, lps):
     return start_command(folder, backend, cpu, lps)
 
 
-def start_command(folder, backend, cpu, lps):
-    """The command line of level 1's machine with the initramfs level1.img in its folder, to be run there."""
+def start_command(folder, backend, cpu, lps, clock=CLOCK, words=COMMAND_LINE):
+    """The command line of level 1's machine with the initramfs level1.img in its folder, to be run there; of one in
+    QEMU, `clock` are QEMU's arguments for its clock and `words` the kernel's."""
     if backend == "vmx":
         return bochs_command(folder, cpu, lps)
     outer = machine.software()
-    return [machine.emulator(), "-M", "q35", *outer.arguments, *CLOCK, "-cpu", cpu or outer.cpu,
+    return [machine.emulator(), "-M", "q35", *outer.arguments, *clock, "-cpu", cpu or outer.cpu,
             "-smp", str(lps), "-m", f"{MEMORY_MIB}M", "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot",
             "-serial", f"file:{CONSOLE_LOG}", "-serial", f"file:{FRAMES_LOG}", "-kernel", str(guestfiles.VMLINUX),
-            "-initrd", "level1.img", "-append", COMMAND_LINE]
+            "-initrd", "level1.img", "-append", words]
 
 
 def bochs_command(folder, cpu, lps):
