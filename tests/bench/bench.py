@@ -9,6 +9,7 @@ import shutil
 from functools import partial
 
 import across
+import booting
 import columns
 import options as machine_options
 from columns import Missing
@@ -131,6 +132,7 @@ def main(arguments):
                                     "beside the floor, KVM and Xen on the same emulated CPU.")
     parser.add_argument("--cpu", choices=tuple(VENDORS), default="svm",
                         help="AMD-V in QEMU (svm, the default) or VT-x in Bochs (vmx)")
+    parser.add_argument("--boot", action="store_true", help="also what booting Debian costs; takes minutes")
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
     options = parser.parse_args(arguments)
     columns.prepare()
@@ -140,10 +142,15 @@ def main(arguments):
     print("\n" + beside_table(beside), flush=True)
     shared = {name: attempt(f"across-{name}", partial(across.measure, name), options.cpu) for name in across.NAMES}
     print("\n" + across.table(shared), flush=True)
+    boots = {}
+    if options.boot:
+        boots = {name: attempt(f"boot-{name}", partial(booting.measure, name), options.cpu) for name in booting.COLUMNS}
+        print("\n" + booting.table(boots), flush=True)
     memory = sizes(FOLDER / options.cpu / "ours") if isinstance(found["ours"], dict) else {}
     print("".join(f"{name.replace('_kib', '')}: {value} KiB\n" for name, value in memory.items()), end="")
     if options.json:
         write_json(options, {"sizes": memory, "rows": rows(found), "beside": present(beside),
-                             "across": across.rows(shared)},
-                   {**found, "beside": beside, **{f"across-{name}": column for name, column in shared.items()}})
+                             "across": across.rows(shared), "boot": {name: present(boots[name]) for name in boots}},
+                   {**found, "beside": beside, **{f"across-{name}": column for name, column in shared.items()},
+                    **{f"boot-{name}": figure for name, figure in boots.items()}})
     return 0 if isinstance(found["ours"], dict) else 1
