@@ -172,6 +172,9 @@ static void advance(struct fuzz_input *input)
         fuzz->owed_answers += kvp_ask(&fuzz->kvp, &questions[amount / 4 % ARRAY_SIZE(questions)]) == KVP_ASKED;
     } else if (amount % 4 == 3) {
         timesync_step(&fuzz->timesync);
+    } else {
+        (void)!keyboard_type(&fuzz->keyboard,
+                             "A long line that takes a few hundred keys, and room for each in the ring.");
     }
     host_vm_unlock(fuzz->host);
 }
@@ -259,7 +262,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     guest = (struct guest){.host = fuzz->host, .bus = fuzz->bus, .message_connection = 4};
     memset(fuzz->host->ram + RING_FIRST_PAGE * PAGE - PAGE, CANARY, PAGE);
     memset(fuzz->host->ram + RINGS_END, CANARY, PAGE);
-    switch (fuzz_below(&input, 10)) {
+    switch (fuzz_below(&input, 12)) {
     case 0:
         provider = &fuzz->heartbeat.ic.vsp;
         break;
@@ -274,6 +277,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 4:
         provider = &fuzz->vss.ic.vsp;
+        break;
+    case 5:
+        provider = &fuzz->keyboard.vsp;
         break;
     default:
         provider = &fuzz->recorders[0].vsp;

@@ -72,6 +72,7 @@ struct fuzz_bus *fuzz_bus_create(void)
     timesync_init(&fuzz->timesync, fuzz->host);
     kvp_init(&fuzz->kvp, fuzz->host, take_kvp);
     vss_init(&fuzz->vss, fuzz->host, take_vss);
+    keyboard_init(&fuzz->keyboard);
     return fuzz;
 }
 

@@ -15,6 +15,7 @@
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/timesync.h"
 #include "vmbus/ic/vss.h"
+#include "vmbus/keyboard/keyboard.h"
 
 #define FUZZ_BUS_RAM_BYTES (UINT64_C(128) * 4096)
 #define FUZZ_BUS_VPS       4u
@@ -31,6 +32,7 @@ struct fuzz_bus {
     struct timesync timesync;
     struct kvp kvp;
     struct vss vss;
+    struct keyboard keyboard;
     uint32_t owed_answers; /* of shutdown, kvp and vss */
 };
 

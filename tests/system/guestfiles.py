@@ -22,16 +22,17 @@ MODULES = GUEST / "modules"
 # The daemons and what they are linked with, as the guest has them.
 DAEMON_FILES = {"hyperv-daemons": ("sbin/hv_kvp_daemon", "sbin/hv_vss_daemon"),
                 "libc6": ("lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6")}
-DAEMONS_INITRD = GUEST / "initrd-daemons.img"
+VMBUS_INITRD = GUEST / "initrd-vmbus.img"
 # What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk: only then they are in
 # its initramfs, since they would take as long to unpack as all the rest. And what tests that nest hypervisors load in
 # an outer Linux. The rest of the package is not kept.
 VMBUS_MODULES = ("hv_vmbus", "hv_utils")
 DISK_MODULES = ("scsi_common", "scsi_mod", "crct10dif_common", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi",
                 "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4")
-MODULE_NAMES = (*VMBUS_MODULES, *DISK_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel", "netfs", "fscache",
-                "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev",
-                "virtio_pci_legacy_dev")
+MORE_VMBUS_MODULES = ("hyperv-keyboard",)
+MODULE_NAMES = (*VMBUS_MODULES, *DISK_MODULES, *MORE_VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel",
+                "netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci",
+                "virtio_pci_modern_dev", "virtio_pci_legacy_dev")
 
 
 def unpack(name, metapackage=False):
@@ -91,19 +92,22 @@ def e2fsck():
     return E2FSCK
 
 
-def daemons_initrd():
-    """The default initramfs with Debian's hyperv-daemons, which answer for hv_utils; made when a test wants it."""
+def vmbus_initrd():
+    """The default initramfs with Debian's hyperv-daemons, which answer for hv_utils, and with drivers that it does not
+    load; made when a test wants it."""
     with build_lock():
-        if not DAEMONS_INITRD.is_file() or DAEMONS_INITRD.stat().st_mtime < INITRD.stat().st_mtime:
+        if not VMBUS_INITRD.is_file() or VMBUS_INITRD.stat().st_mtime < INITRD.stat().st_mtime:
             archive = initramfs.Archive()
+            for name in MORE_VMBUS_MODULES:
+                archive.add_file(f"lib/modules/{name}.ko", MODULES / f"{name}.ko")
             for package, names in DAEMON_FILES.items():
                 _, folder = unpack(package)
                 for name in names:
                     found = (path for path in folder.rglob(Path(name).name) if not path.is_symlink())
                     archive.add_file(name, next(found))
                 shutil.rmtree(folder)
-            write_if_changed(DAEMONS_INITRD, initramfs.joined(INITRD.read_bytes(), archive.finish()))
-    return DAEMONS_INITRD
+            write_if_changed(VMBUS_INITRD, initramfs.joined(INITRD.read_bytes(), archive.finish()))
+    return VMBUS_INITRD
 
 
 def ensure():

@@ -57,8 +57,8 @@ def fill(text, cpu="any"):
         text = text.replace("{files}", str(badfiles.make(BUILD / "test" / "files")))
     if "{disks}" in text:
         text = text.replace("{disks}", str(diskfiles.make(BUILD / "test" / "disks")))
-    if "{daemons}" in text:
-        text = text.replace("{daemons}", str(guestfiles.daemons_initrd()))
+    if "{vmbus}" in text:
+        text = text.replace("{vmbus}", str(guestfiles.vmbus_initrd()))
     if "{release}" in text:
         text = text.replace("{release}", guestfiles.kernel_release())
     return text.replace("{out}", str(OUT)).replace("{guest}", str(guestfiles.GUEST)).replace("{top}", str(TOP))

@@ -174,8 +174,9 @@ static void test_what_is_no_command(void **state)
 
 static void test_help_lists_every_command(void **state)
 {
-    static const char *const commands[] = {"help",   "status", "shutdown", "restart", "power-button", "time",
-                                           "freeze", "thaw",   "kvp-list", "kvp-set", "kvp-delete"};
+    static const char *const commands[] = {"help", "status",     "shutdown",  "restart",  "power-button",
+                                           "time", "freeze",     "thaw",      "kvp-list", "kvp-set",
+                                           "type", "scan-codes", "kvp-delete"};
 
     (void)state;
     forget();
@@ -322,6 +323,41 @@ static void test_kvp_lengths(void **state)
     expect_question(TYPE_KVP);
 }
 
+static void test_keyboard(void **state)
+{
+    struct guest_offer offers[GUEST_OFFERS_MAX];
+    uint8_t request[8] = {1, 0, 0, 0, 0, 0, 1, 0};
+    uint32_t i = 0;
+
+    (void)state;
+    expect("type a", "", "nobody in the guest listens to the keyboard");
+    assert_true(guest_contact(&guest, V5_3, 1));
+    (void)guest_request_offers(&guest, offers);
+    while (memcmp(&offers[i].type, &vm->bus.keyboard.vsp.offer.type, sizeof(struct guid)) != 0) {
+        i++;
+    }
+    guest_open(&guest, &channel, &offers[i], RING_PAGES, 0);
+    assert_true(guest_send(&channel, 0, false, request, sizeof(request)));
+    assert_true(guest_read(&channel, &packet));
+    expect("type \xC3\xA9", "", "a character is on no key of the US layout");
+    expect("type a b", "", "");
+    for (i = 0; i < 6; i++) {
+        assert_true(guest_read(&channel, &packet));
+        assert_int_equal(get_u16(packet.bytes + 20), i < 2 ? 0x1E : i < 4 ? 0x39 : 0x30);
+    }
+    expect("scan-codes e0 53 e0 d3 1c", "", "");
+    for (i = 0; i < 3; i++) {
+        assert_true(guest_read(&channel, &packet));
+        assert_int_equal(get_u16(packet.bytes + 20), i < 2 ? 0x53 : 0x1C);
+        assert_int_equal(get_u32(packet.bytes + 24), i == 0 ? 4 : i == 1 ? 6 : 0);
+    }
+    assert_false(guest_read(&channel, &packet));
+    static const char *const bad[] = {"scan-codes 1", "scan-codes 1cc", "scan-codes zz", "scan-codes 1c  9c"};
+    for (i = 0; i < 4; i++) {
+        expect(bad[i], "", "up to 64 codes are possible, each two hexadecimal digits: 1c 9c is Enter, down and up");
+    }
+}
+
 /* A guest that never says that there is no more is left at some time. */
 static void test_kvp_without_end(void **state)
 {
@@ -351,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kvp, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kvp_lengths, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keyboard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kvp_without_end, setup, teardown),
     };
 

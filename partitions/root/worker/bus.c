@@ -46,11 +46,13 @@ bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struc
     timesync_init(&bus->timesync, host);
     kvp_init(&bus->kvp, host, command_kvp_answered);
     vss_init(&bus->vss, host, command_vss_answered);
+    keyboard_init(&bus->keyboard);
     host_vm_lock(host);
     bus->vmbus = vmbus_create(memory, host, config->vp_count);
     is_made = bus->vmbus != NULL && vsp_offer(bus->vmbus, &bus->heartbeat.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->kvp.ic.vsp) && vsp_offer(bus->vmbus, &bus->vss.ic.vsp) &&
+              vsp_offer(bus->vmbus, &bus->keyboard.vsp) &&
               (config->disk_count == 0 || create_storage(bus, host, config));
     host_vm_unlock(host);
     return is_made;

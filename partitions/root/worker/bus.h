@@ -12,6 +12,7 @@
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/timesync.h"
 #include "vmbus/ic/vss.h"
+#include "vmbus/keyboard/keyboard.h"
 #include "vmbus/storvsp/storvsp.h"
 #include "vmbus/vmbus.h"
 
@@ -25,6 +26,7 @@ struct bus {
     struct timesync timesync;
     struct kvp kvp;
     struct vss vss;
+    struct keyboard keyboard;
     bool has_storage; /* [I] */
     struct storvsp storage;
 };

@@ -15,6 +15,10 @@
 #define VERSION_MINOR     0xFFFFu
 #define NOBODY_LISTENS    "nobody in the guest listens, or it still owes an answer"
 #define PAIRS_IN_POOL_MAX 4096u
+#define SCAN_CODES_MAX    64u
+#define SCAN_CODE_E0      0xE0
+#define SCAN_CODE_UP      0x80
+#define SCAN_CODE_MASK    0x7F
 
 /* One command; `rest` is what follows the blank behind its name. */
 struct verb {
@@ -260,6 +264,62 @@ static void run_kvp_delete(struct vm *vm, const char *rest)
     }
 }
 
+static void end_typing(struct vm *vm, enum keyboard_result result)
+{
+    static const char *const errors[] = {
+        [KEYBOARD_NO_KEY] = "a character is on no key of the US layout",
+        [KEYBOARD_NOT_READY] = "nobody in the guest listens to the keyboard",
+        [KEYBOARD_FULL] = "the guest has to take earlier keys first, or these are too many at once",
+    };
+
+    end(vm, errors[result]);
+}
+
+static void run_type(struct vm *vm, const char *rest)
+{
+    end_typing(vm, keyboard_type(&vm->bus.keyboard, rest));
+}
+
+/* The value of a byte in two hexadecimal digits, with a blank or the end behind them; or -1. */
+static int byte_of(const char *text)
+{
+    char number[] = {'0', 'x', text[0], text[0] == '\0' ? '\0' : text[1], '\0'};
+    uint64_t value;
+
+    if (text[0] == '\0' || text[1] == '\0' || (text[2] != ' ' && text[2] != '\0') || !str_parse_u64(number, &value)) {
+        return -1;
+    }
+    return (int)value;
+}
+
+/* Bytes of scan code set 1 become keys: E0 before a code, and bit 7 of a key that goes up. */
+static void run_scan_codes(struct vm *vm, const char *rest)
+{
+    struct key keys[SCAN_CODES_MAX];
+    uint8_t prefix = 0;
+    uint32_t count = 0;
+
+    while (*rest != '\0') {
+        int code = byte_of(rest);
+
+        if (code < 0 || count == SCAN_CODES_MAX) {
+            end(vm, "up to 64 codes are possible, each two hexadecimal digits: 1c 9c is Enter, down and up");
+            return;
+        }
+        if (code == SCAN_CODE_E0) {
+            prefix = KEYBOARD_INFO_E0;
+        } else {
+            keys[count++] = (struct key){
+                .make_code = (uint8_t)code & SCAN_CODE_MASK,
+                .info = prefix | (code & SCAN_CODE_UP ? KEYBOARD_INFO_BREAK : 0),
+            };
+            prefix = 0;
+        }
+        rest += rest[2] == ' ' ? 3 : 2;
+    }
+    end_typing(vm, keyboard_send(&vm->bus.keyboard, keys, count));
+}
+
 static void run_help(struct vm *vm, const char *rest);
 
 static const struct verb verbs[] = {
@@ -274,6 +334,8 @@ static const struct verb verbs[] = {
     {"kvp-list", " POOL", "keys and values of a pool", run_kvp_list},
     {"kvp-set", " KEY VALUE", "leave a value in the pool external", run_kvp_set},
     {"kvp-delete", " KEY", "take it away", run_kvp_delete},
+    {"type", " TEXT", "type it on the keyboard", run_type},
+    {"scan-codes", " HEX...", "keys by their codes of set 1", run_scan_codes},
 };
 
 static void run_help(struct vm *vm, const char *rest)
