@@ -124,7 +124,7 @@ static void test_send_sections(void **state)
     assert_int_equal(nic.net.sent, 2);
 }
 
-/* Several messages in one packet, the last of which is cut off. */
+/* Several messages in one packet, the last of which is cut off; and one more than there may be. */
 static void test_send_many(void **state)
 {
     uint32_t at = 0;
@@ -142,6 +142,10 @@ static void test_send_many(void **state)
     assert_true(nic_post_data(&nic, &nic.channels[0], 2, at - 8));
     assert_int_equal(nic_expect_sent(&nic.channels[0], 2), 5);
     assert_int_equal(nic.net.sent, 15);
+    at += nic_pack(nic.data + at, frame, 14 + 28 + 17, NULL, NULL, 0);
+    assert_true(nic_post_data(&nic, &nic.channels[0], 3, at));
+    assert_int_equal(nic_expect_sent(&nic.channels[0], 3), 5);
+    assert_int_equal(nic.net.sent, 23);
 }
 
 /* Sends `length` bytes of the data pages; the packet's status. */

@@ -31,6 +31,8 @@ struct vmbus;
 /* The longest packet: descriptors, 64 KiB in as many ranges as there can be page fragments and more, and a message. */
 #define NETVSP_PACKET_BYTES_MAX   2048u
 #define NETVSP_MULTICAST_MAX      32u
+/* RNDIS messages in one packet; the guest is told so. */
+#define NETVSP_MESSAGES_MAX       8u
 /* The longest RNDIS request, and answer, of more than packets; and answers that wait for the guest. */
 #define NETVSP_REQUEST_BYTES_MAX  1024u
 #define NETVSP_ANSWER_BYTES_MAX   256u

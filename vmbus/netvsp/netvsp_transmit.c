@@ -300,43 +300,50 @@ static bool take_packet(struct netvsp *adapter, struct source *source, uint32_t 
     return true;
 }
 
+/* Takes the next message, whole. False: it is malformed, or not for this channel. */
+static bool take_message(struct netvsp_channel *channel, struct source *source)
+{
+    struct netvsp *adapter = channel->adapter;
+    struct rndis_header header;
+    uint32_t body_bytes;
+    uint64_t behind;
+    bool is_good;
+
+    if (left(source) < sizeof(header)) {
+        return false;
+    }
+    read(source, &header, sizeof(header));
+    if (header.length_bytes < sizeof(header) || header.length_bytes - sizeof(header) > left(source)) {
+        return false;
+    }
+    body_bytes = header.length_bytes - (uint32_t)sizeof(header);
+    behind = left(source) - body_bytes;
+    if (header.type == RNDIS_PACKET) {
+        is_good = adapter->is_initialized && take_packet(adapter, source, body_bytes);
+    } else {
+        is_good = channel == &adapter->channels[0] && body_bytes <= sizeof(adapter->request);
+        if (is_good) {
+            read(source, adapter->request, body_bytes);
+            is_good = netvsp_request(adapter, header.type, body_bytes);
+        }
+    }
+    skip(source, left(source) - behind);
+    return is_good;
+}
+
 uint32_t netvsp_transmit(struct netvsp_channel *channel, const struct nvsp_message *message,
                          const struct gpa_ranges *ranges)
 {
-    struct netvsp *adapter = channel->adapter;
     struct source source;
-    struct rndis_header header;
+    uint32_t count = 0;
 
-    if (!open_source(adapter, message, ranges, &source)) {
+    if (!open_source(channel->adapter, message, ranges, &source)) {
         return NVSP_STATUS_FAIL;
     }
     do {
-        uint32_t body_bytes;
-        uint64_t behind;
-        bool is_good;
-
-        if (left(&source) < sizeof(header)) {
+        if (count++ == NETVSP_MESSAGES_MAX || !take_message(channel, &source)) {
             return NVSP_STATUS_INVALID_RNDIS;
         }
-        read(&source, &header, sizeof(header));
-        if (header.length_bytes < sizeof(header) || header.length_bytes - sizeof(header) > left(&source)) {
-            return NVSP_STATUS_INVALID_RNDIS;
-        }
-        body_bytes = header.length_bytes - (uint32_t)sizeof(header);
-        behind = left(&source) - body_bytes;
-        if (header.type == RNDIS_PACKET) {
-            is_good = adapter->is_initialized && take_packet(adapter, &source, body_bytes);
-        } else {
-            is_good = channel == &adapter->channels[0] && body_bytes <= sizeof(adapter->request);
-            if (is_good) {
-                read(&source, adapter->request, body_bytes);
-                is_good = netvsp_request(adapter, header.type, body_bytes);
-            }
-        }
-        if (!is_good) {
-            return NVSP_STATUS_INVALID_RNDIS;
-        }
-        skip(&source, left(&source) - behind);
     } while (left(&source) != 0);
     return NVSP_STATUS_SUCCESS;
 }

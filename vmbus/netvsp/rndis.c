@@ -6,12 +6,10 @@
 #include "vmbus/netvsp/netvsp_parts.h"
 #include "vmbus/proto/rndis.h"
 
-#define MAJOR_VERSION           1u
-#define MINOR_VERSION           0u
-#define CONNECTIONLESS          1u
-/* Of packets from the guest: messages in one, bytes, and to what the messages are padded. */
-#define PACKETS_PER_MESSAGE_MAX 8u
-#define ALIGNMENT_LOG2          3u
+#define MAJOR_VERSION  1u
+#define MINOR_VERSION  0u
+#define CONNECTIONLESS 1u
+#define ALIGNMENT_LOG2 3u /* to what messages in one packet are padded */
 
 /* Finishes an answer whose body, of `body_bytes`, is there. */
 static void finish(struct netvsp_answer *answer, uint32_t type, uint32_t body_bytes)
@@ -47,7 +45,7 @@ static void initialize(struct netvsp *adapter, uint32_t request_id, struct netvs
         .major = MAJOR_VERSION,
         .minor = MINOR_VERSION,
         .device_flags = CONNECTIONLESS,
-        .packets_per_message_max = PACKETS_PER_MESSAGE_MAX,
+        .packets_per_message_max = NETVSP_MESSAGES_MAX,
         .transfer_bytes_max = NETVSP_LARGE_SEND_BYTES_MAX + NETVSP_HEADERS_BYTES_MAX + NETVSP_HEAD_BYTES_MAX,
         .alignment_log2 = ALIGNMENT_LOG2,
     };
