@@ -31,6 +31,7 @@
 
 struct block_disk;
 struct hv_message;
+struct net_switch;
 union hv_register_value;
 
 /* The environment's side of a VM: opaque to portable code. */
@@ -270,8 +271,11 @@ uint32_t worker_ram_layout(uint64_t memory_bytes, struct worker_ram_range *range
 /* What a VM is made of. Nothing of it is kept after worker_create() but what is said to be. */
 struct worker_config {
     uint64_t memory_bytes;
-    uint32_t vp_count;  /* VP i has APIC id i */
-    bool has_vmbus;     /* the guest finds a VMBus */
+    uint32_t vp_count; /* VP i has APIC id i */
+    bool has_vmbus;    /* the guest finds a VMBus */
+    uint8_t number;    /* of the VM among those that share a switch: its address follows from it */
+    /* With a VMBus: where its network adapter is connected, kept until worker_destroy(); null: it has none. */
+    struct net_switch *network;
     const void *kernel; /* bzImage, ELF with PVH entry, or Multiboot1 image */
     uint64_t kernel_bytes;
     const void *initrd; /* null when there is none */

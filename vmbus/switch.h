@@ -61,7 +61,7 @@ struct switch_port {
     uint8_t queue[SWITCH_QUEUE_BYTES] ALIGNED(8);
 };
 
-/* A switch. */
+/* A switch; one of zeros is private and without ports. */
 struct net_switch {
     enum switch_kind kind;
     uint32_t lock;                               /* [a] not 0: taken */

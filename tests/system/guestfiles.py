@@ -16,22 +16,22 @@ VMLINUX = GUEST / "vmlinux"
 BUSYBOX = GUEST / "busybox"
 E2FSCK = GUEST / "e2fsck"
 INITRD = GUEST / "initrd.img"
-DISK_INITRD = GUEST / "initrd-disk.img"
+DEVICES_INITRD = GUEST / "initrd-devices.img"
 STAMP = GUEST / "versions.json"
 MODULES = GUEST / "modules"
 # The daemons and what they are linked with, as the guest has them.
 DAEMON_FILES = {"hyperv-daemons": ("sbin/hv_kvp_daemon", "sbin/hv_vss_daemon"),
                 "libc6": ("lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6")}
 VMBUS_INITRD = GUEST / "initrd-vmbus.img"
-# What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk: only then they are in
-# its initramfs, since they would take as long to unpack as all the rest. And what tests that nest hypervisors load in
+# What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk or a network: only then
+# they are in its initramfs, since they would take as long to unpack as all the rest. And what tests that nest hypervisors load in
 # an outer Linux. The rest of the package is not kept.
 VMBUS_MODULES = ("hv_vmbus", "hv_utils")
-DISK_MODULES = ("scsi_common", "scsi_mod", "crct10dif_common", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi",
-                "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4")
+DEVICE_MODULES = ("scsi_common", "scsi_mod", "crct10dif_common", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi",
+                "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4", "hv_netvsc")
 MORE_VMBUS_MODULES = ("hyperv-keyboard",)
-MODULE_NAMES = (*VMBUS_MODULES, *DISK_MODULES, *MORE_VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd", "kvm-intel",
-                "netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci",
+MODULE_NAMES = (*VMBUS_MODULES, *DEVICE_MODULES, *MORE_VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd",
+                "kvm-intel", "netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci",
                 "virtio_pci_modern_dev", "virtio_pci_legacy_dev")
 
 
@@ -126,9 +126,9 @@ def ensure():
     text = json.dumps(versions, sort_keys=True)
     if not STAMP.is_file() or STAMP.read_text(encoding="ascii") != text:
         STAMP.write_text(text, encoding="ascii")
-    first, more = ([MODULES / f"{name}.ko" for name in names] for names in (VMBUS_MODULES, DISK_MODULES))
+    first, more = ([MODULES / f"{name}.ko" for name in names] for names in (VMBUS_MODULES, DEVICE_MODULES))
     initramfs.ensure(INITRD, (BUSYBOX, *first), lambda: initramfs.build(BUSYBOX, first))
-    initramfs.ensure(DISK_INITRD, more, lambda: initramfs.build_more(first, more))
+    initramfs.ensure(DEVICES_INITRD, more, lambda: initramfs.build_more(first, more))
 
 
 def kernel_release():

@@ -95,6 +95,8 @@ def add_machine_options(parser):
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")
     group.add_argument("--no-vmbus", action="store_true", help="leave VMBus out of them")
+    group.add_argument("--net", choices=("none", "private"), default="none",
+                       help="network adapter of each: none (default), or one at a switch between the children alone")
     group.add_argument("--exec", dest="command", metavar="COMMAND",
                        help="run this in the shell of each child, print only its output, exit with its status; their "
                             "command line has 'partita.exec', and /etc/partita-exec the command")
@@ -234,6 +236,8 @@ def check(options):
         options.initrd = readable("--initrd", options.initrd)
     if len(options.disk) > DISKS_MAX:
         raise Failure(f"--disk: {len(options.disk)} are too many, the most is {DISKS_MAX}")
+    if options.net != "none" and options.no_vmbus:
+        raise Failure("--net: network adapters are on VMBus, and --no-vmbus leaves it out")
     if options.disk and options.no_vmbus:
         raise Failure("--disk: disks are on VMBus, and --no-vmbus leaves it out")
     options.disk = [parse_disk(text) for text in options.disk]
@@ -298,7 +302,8 @@ def root_command_line(options, is_framed=True):
     exec_word = "partita.exec" if options.command is not None else ""
     child = " ".join(word for word in (CHILD_COMMAND_LINE, exec_word, options.append) if word)
     words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
-             f"frames={int(is_framed)}", "vmbus=0" if options.no_vmbus else "", options.root_append,
+             f"frames={int(is_framed)}", "vmbus=0" if options.no_vmbus else "",
+             "net=1" if options.net == "private" else "", options.root_append,
              f'append="{child}"']
     return " ".join(word for word in words if word)
 

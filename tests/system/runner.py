@@ -357,8 +357,8 @@ def modules_for(options, folder, is_framed=True):
     base = machine_options.initrd_file(options)
     if base is not None:
         added = []
-        if options.disk and base == guestfiles.INITRD:
-            added.append(guestfiles.DISK_INITRD.read_bytes())
+        if (options.disk or options.net != "none") and base == guestfiles.INITRD:
+            added.append(guestfiles.DEVICES_INITRD.read_bytes())
         if options.command is not None:
             added.append(initramfs.command_archive(options.command))
         if added:

@@ -477,18 +477,32 @@ for child in range(2):
             self.assertRegex(err, text)
 
     def test_disk_modules(self):
-        """Only the default initramfs, and only with a disk, gets the modules for one; the command stays the last."""
+        """Only the default initramfs, and only with a disk or network, gets their modules; the command stays the last."""
         more = self.folder / "more.img"
         more.write_bytes(b"more!")
-        for initrd, disks, wanted in ((self.initrd, [], [b"base"]), (self.initrd, ["x"], [b"base", b"more!"]),
-                                      (more, ["x"], [b"more!"])):
-            options = argparse.Namespace(command="true", initrd=initrd, kernel=[], vps=1, memory=64, children=1,
+        for initrd, disks, net, wanted in (
+                (self.initrd, [], "none", [b"base"]), (self.initrd, ["x"], "none", [b"base", b"more!"]),
+                (self.initrd, [], "private", [b"base", b"more!"]), (more, ["x"], "private", [b"more!"])):
+            options = argparse.Namespace(net=net, command="true", initrd=initrd, kernel=[], vps=1, memory=64, children=1,
                                          no_vmbus=False, root_append="", append="",
                                          disk=[machine_options.Disk(Path(name), True) for name in disks])
-            with unittest.mock.patch.multiple(guestfiles, INITRD=self.initrd, DISK_INITRD=more):
+            with unittest.mock.patch.multiple(guestfiles, INITRD=self.initrd, DEVICES_INITRD=more):
                 runner.modules_for(options, self.folder)
             whole = (self.folder / "exec.img").read_bytes()
             self.assertEqual(whole, initramfs.joined(*wanted, initramfs.command_archive("true")))
+
+    def test_network(self):
+        """minroot is told that the children have a network; there is no other kind than those that are named."""
+        status, out, _ = self.run_driver("""
+frame("d", 0, argument("-initrd"))
+frame("x", 0, "0")
+""", "--net", "private", "--exec", "true")
+        self.assertEqual(status, 0)
+        self.assertIn("frames=1 net=1 append=", out.decode())
+        for arguments in (["--net", "public"], ["--net", "private", "--no-vmbus"]):
+            status, _, err = self.run_driver("", *arguments, "--exec", "true")
+            self.assertEqual(status, 2)
+            self.assertIn("--net", err)
 
     def test_several_children(self):
         """Lines never mix, unfinished ones are completed, the first nonzero status counts."""

@@ -1056,6 +1056,38 @@ static void test_without_vmbus(void **state)
     assert_int_equal(host->synic.posted, 0);
 }
 
+/* The adapter is at the switch as long as the VM is there, and without a port there is no VM. */
+static void test_network(void **state)
+{
+    static struct net_switch network;
+    struct worker_config config = good_config();
+    struct switch_port *others = calloc(SWITCH_PORTS_MAX, sizeof(*others));
+    const struct switch_port_config child = {.user = SWITCH_CHILD};
+    char error[200] = "";
+
+    (void)state;
+    assert_non_null(others);
+    worker_destroy(vm);
+    config.has_vmbus = true;
+    config.network = &network;
+    config.number = 3;
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+    assert_ptr_equal(network.ports[0], &vm->bus.port);
+    assert_int_equal(vm->bus.adapter.config.address[5], 3);
+    worker_destroy(vm);
+    assert_null(network.ports[0]);
+    for (uint32_t i = 0; i < SWITCH_PORTS_MAX; i++) {
+        assert_true(switch_connect(&network, &others[i], &child));
+    }
+    expect_refused(&config, "cannot make its VMBus");
+    config.network = NULL;
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+    assert_null(vm->bus.port.owner);
+    free(others);
+}
+
 static void test_vmbus(void **state)
 {
     struct worker_config config = good_config();
@@ -1157,6 +1189,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_without_vmbus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vmbus, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_network, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_registers_32, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_registers_64, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_configurations, setup, teardown),

@@ -139,13 +139,10 @@ void console_write(enum console_stream stream, uint32_t child, const uint8_t *by
     for (uint32_t i = 0; collected[i] != stream; i++) {
         collector++;
     }
-    if (!framed) {
-        if (stream == CONSOLE_STREAM_CONSOLE) {
-            put_bytes(bytes, count);
-        }
-        count = 0;
+    if (!framed && stream == CONSOLE_STREAM_CONSOLE) {
+        put_bytes(bytes, count);
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; framed && i < count; i++) {
         collector->bytes[collector->count++] = bytes[i];
         if (collector->count == COLLECT_BYTES || bytes[i] == '\n') {
             put_frame(stream, child, collector->bytes, collector->count);

@@ -178,6 +178,9 @@ static const char *take_word(const char *word, struct options *options)
     if (str_starts_with(word, "vmbus=")) {
         return parse_bool(word + 6, &options->has_vmbus);
     }
+    if (str_starts_with(word, "net=")) {
+        return parse_bool(word + 4, &options->has_network);
+    }
     if (str_starts_with(word, "append=")) {
         (void)str_copy(options->append, word + 7, sizeof(options->append));
         return NULL;
@@ -185,10 +188,7 @@ static const char *take_word(const char *word, struct options *options)
     if (str_starts_with(word, "test=")) {
         return str_copy(options->test, word + 5, sizeof(options->test)) < sizeof(options->test) ? NULL : "a short name";
     }
-    if (str_equal(word, "batch")) {
-        return NULL;
-    }
-    return "one of vps= memory= children= frames= vmbus= append= test=";
+    return str_equal(word, "batch") ? NULL : "one of vps= memory= children= frames= vmbus= net= append= test=";
 }
 
 bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes)

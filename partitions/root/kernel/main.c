@@ -134,9 +134,7 @@ void main_events(uint32_t events)
 
 static void start(void)
 {
-    bool is_started = boot_module("batch") != NULL ? start_next_of_batch() : start_children();
-
-    if (!is_started) {
+    if (!(boot_module("batch") != NULL ? start_next_of_batch() : start_children())) {
         power_off();
     }
     must_poll = console_start_input();

@@ -11,6 +11,7 @@
 #include "hv/lib/str.h"
 #include "partitions/root/kernel/cpu.h"
 #include "partitions/root/kernel/memory.h"
+#include "vmbus/switch.h"
 
 #define CREATION_FLAGS                                                                                                 \
     (HV_PARTITION_CREATION_FLAG_EXO_PARTITION | HV_PARTITION_CREATION_FLAG_INTERCEPT_MESSAGE_PAGE_ENABLED |            \
@@ -29,7 +30,8 @@
 #define UNMAP_MAX    512u
 #define TEXT_BYTES   (BOOT_TEXT_BYTES + 64u)
 
-static struct host_vm *vms[VM_MAX]; /* set before the VPs are queued, cleared after they have stopped */
+static struct net_switch children_switch; /* private: between them alone */
+static struct host_vm *vms[VM_MAX];       /* set before the VPs are queued, cleared after they have stopped */
 
 uint64_t vm_partition_id(const struct host_vm *vm)
 {
@@ -308,6 +310,8 @@ bool vm_start(uint32_t index, const struct options *options)
         .memory_bytes = options->memory_bytes,
         .vp_count = (uint32_t)options->vp_count,
         .has_vmbus = options->has_vmbus,
+        .number = (uint8_t)index,
+        .network = options->has_network ? &children_switch : NULL,
         .kernel = (const void *)kernel->start,
         .kernel_bytes = kernel->bytes,
         .initrd = initrd == NULL ? NULL : (const void *)initrd->start,
@@ -363,11 +367,8 @@ bool vm_reap(void)
     for (uint32_t i = 0; i < VM_MAX; i++) {
         struct host_vm *vm = vms[i];
 
-        if (vm == NULL) {
-            continue;
-        }
-        if (!vm_has_ended(vm) || !sched_stop_vm(vm->vps, vm->vp_count)) {
-            any_left = true;
+        if (vm == NULL || !vm_has_ended(vm) || !sched_stop_vm(vm->vps, vm->vp_count)) {
+            any_left = any_left || vm != NULL;
             continue;
         }
         sched_forget(&vms[i]);

@@ -37,6 +37,33 @@ static bool create_storage(struct bus *bus, struct host_vm *host, const struct w
     return bus->has_storage;
 }
 
+/* Called by senders, with their locks. */
+static void frames_arrived(struct net_port *port)
+{
+    struct switch_port *connected = CONTAINER_OF(port, struct switch_port, net);
+
+    netvsp_arrived(&CONTAINER_OF(connected, struct bus, port)->adapter);
+}
+
+/* Offers a network adapter at a port of the switch. */
+static bool add_adapter(struct bus *bus, struct host_vm *host, const struct worker_config *config)
+{
+    const struct switch_port_config port = {.user = SWITCH_CHILD};
+    const struct netvsp_config adapter = {
+        .bus = bus->vmbus,
+        .host = host,
+        .port = &bus->port.net,
+        .instance = {0x5C1A3F6E, 0x2B7D, 0x4E0A, {0x9B, 0x41, 0x6D, 0x70, 0x61, 0x72, 0x74, 0x01}},
+        .name = "Network Adapter",
+        /* Locally administered, and the same for the same child of each run. */
+        .address = {0x02, 0x50, 0x61, 0x72, 0x74, config->number},
+        .sub_channels_max = MIN(config->vp_count - 1, NETVSP_SUB_CHANNELS_MAX),
+    };
+
+    bus->port.net.arrived = frames_arrived;
+    return netvsp_create(&bus->adapter, &adapter) && switch_connect(config->network, &bus->port, &port);
+}
+
 bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struct worker_config *config)
 {
     bool is_made;
@@ -53,7 +80,8 @@ bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struc
               vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->kvp.ic.vsp) && vsp_offer(bus->vmbus, &bus->vss.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->keyboard.vsp) &&
-              (config->disk_count == 0 || create_storage(bus, host, config));
+              (config->disk_count == 0 || create_storage(bus, host, config)) &&
+              (config->network == NULL || add_adapter(bus, host, config));
     host_vm_unlock(host);
     return is_made;
 }
@@ -62,9 +90,13 @@ void bus_destroy(struct bus *bus, struct host_vm *host)
 {
     if (bus->vmbus != NULL) {
         host_vm_lock(host);
+        switch_disconnect(&bus->port);
         vmbus_destroy(bus->vmbus);
         if (bus->has_storage) {
             storvsp_destroy(&bus->storage);
+        }
+        if (bus->adapter.config.host != NULL) {
+            netvsp_destroy(&bus->adapter);
         }
         host_vm_unlock(host);
     }

@@ -13,7 +13,9 @@
 #include "vmbus/ic/timesync.h"
 #include "vmbus/ic/vss.h"
 #include "vmbus/keyboard/keyboard.h"
+#include "vmbus/netvsp/netvsp.h"
 #include "vmbus/storvsp/storvsp.h"
+#include "vmbus/switch.h"
 #include "vmbus/vmbus.h"
 
 struct worker_config;
@@ -29,12 +31,14 @@ struct bus {
     struct keyboard keyboard;
     bool has_storage; /* [I] */
     struct storvsp storage;
+    struct netvsp adapter;   /* its config.host is null: the VM has none */
+    struct switch_port port; /* of it; has locks of its own */
 };
 
 /*
- * Makes the bus in `memory` (as vmbus_create() wants it), offers its services, and a controller if there are disks.
- * False when the environment refuses the guest's connections, or a controller has no place for so many disks. The
- * caller does not hold the lock.
+ * Makes the bus in `memory` (as vmbus_create() wants it), offers its services, a controller if there are disks,
+ * and a network adapter if there is a network. False when the environment refuses the guest's connections, a controller
+ * has no place for so many disks, or the switch no port left. The caller does not hold the lock.
  */
 MUST_CHECK bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struct worker_config *config);
 
