@@ -95,7 +95,8 @@ def table(found):
     width = max(map(len, OPERATIONS.values()))
     titles = [f"{name} {kind}" for name in NAMES for kind in ("exits", "IPIs", "time")]
     lines = [f"{'across processors':<{width}}" + "".join(f"{title:>12}" for title in titles)]
-    for row in rows(found):
+    is_measured = any(not isinstance(column, str) for column in found.values())
+    for row in rows(found) if is_measured else ():
         cells = [row[name][kind] if row[name] else "-" for name in NAMES for kind in ("exits", "ipis", "time")]
         lines.append(f"{row['meaning']:<{width}}" + "".join(f"{cell:>12}" for cell in cells))
     lines += [f"{name}: {column}" for name, column in found.items() if isinstance(column, str)]
