@@ -5,7 +5,9 @@
  * image base; where the processor has 1 GiB pages the first two reach 512 GiB. hv/mem replaces them and nothing of
  * them remains.
  */
+#include "hv/boot/multiboot_format.h"
 #include "hv/cpu/stacks.h"
+#include "hv/debug/stop.h"
 #include "hv/lib/x86/x86_regs.h"
 
 #define IMAGE_BASE 0xffffffff80000000
@@ -18,6 +20,8 @@
 #define CPUID_EDX_HUGE_PAGES (1 << 26)
 #define CPUID_EDX_LONG_MODE (1 << 29)
 #define COM2 0x2f8
+#define MB1_COMMAND_LINE_OFFSET 16
+#define COMMAND_LINE_BYTES 1024
 
     .section .text.boot, "ax", @progbits
     .code32
@@ -111,7 +115,7 @@ say:
     mov $COM2, %edx
 5:  lodsb
     test %al, %al
-    jz 7f
+    jz stop
     mov %eax, %ebx
     /* Wait for an empty holding register, but not for ever: there may be no port. */
     add $5, %edx
@@ -123,9 +127,42 @@ say:
     mov %ebx, %eax
     outb %al, %dx
     jmp 5b
-7:  cli
+
+/* As stop_machine() does: with onstop=poweroff it ends the emulator. Looks at Multiboot1's command line, or at all that
+ * Multiboot2 says, without taking it apart. */
+stop:
+    mov PHYS(boot_information), %esi
+    mov (%esi), %ecx
+    cmpl $MB2_LOADER_MAGIC, PHYS(boot_magic)
+    je 7f
+    cmpl $MB1_LOADER_MAGIC, PHYS(boot_magic)
+    jne halt
+    test $MB1_INFO_COMMAND_LINE, %ecx
+    jz halt
+    mov MB1_COMMAND_LINE_OFFSET(%esi), %esi
+    mov $COMMAND_LINE_BYTES, %ecx
+7:  mov %esi, %ebx
+    mov %ecx, %edx
+    mov $PHYS(text_option), %edi
+    mov $(text_option_end - text_option), %ecx
+    repe cmpsb
+    je end_emulator
+    lea 1(%ebx), %esi
+    mov %edx, %ecx
+    loop 7b
+halt:
+    cli
     hlt
-    jmp 7b
+    jmp halt
+end_emulator:
+    mov $PHYS(text_shutdown), %esi
+    mov $(text_shutdown_end - text_shutdown), %ecx
+    mov $STOP_BOCHS_PORT, %edx
+    rep outsb
+    mov $STOP_CODE_STOPPED, %eax
+    mov $STOP_QEMU_PORT, %edx
+    outb %al, %dx
+    jmp halt
 
     .code64
 boot_long_mode:
@@ -159,6 +196,12 @@ text_no_long_mode:
     .asciz "partita: cannot run: this processor has no 64-bit mode\r\n"
 text_no_nx:
     .asciz "partita: cannot run: this processor has no execute-disable bit (NX), or firmware turned it off\r\n"
+text_option:
+    .ascii "onstop=poweroff"
+text_option_end:
+text_shutdown:
+    .ascii "Shutdown"
+text_shutdown_end:
     .balign 8
 boot_gdt:
     .quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff

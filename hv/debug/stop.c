@@ -15,9 +15,7 @@
 #include "hv/irq/irq.h"
 #include "hv/lib/str.h"
 
-#define QEMU_EXIT_PORT  0xf4
-#define BOCHS_EXIT_PORT 0x8900
-#define OPTION_MAX      32
+#define OPTION_MAX 32
 
 static _Atomic bool is_stopping;
 
@@ -37,16 +35,16 @@ bool stop_is_wanted(void)
     return atomic_load(&is_stopping);
 }
 
-void stop_finally(enum stop_code code)
+void stop_finally(uint8_t code)
 {
     static const char bochs_word[] = "Shutdown";
     char value[OPTION_MAX];
 
     uart_drain();
     if (boot_option("onstop", value, sizeof(value)) && str_equal(value, "poweroff")) {
-        outb(QEMU_EXIT_PORT, (uint8_t)code);
+        outb(STOP_QEMU_PORT, code);
         for (const char *letter = bochs_word; *letter != '\0'; letter++) {
-            outb(BOCHS_EXIT_PORT, (uint8_t)*letter);
+            outb(STOP_BOCHS_PORT, (uint8_t)*letter);
         }
     }
     cpu_halt_forever();

@@ -8,15 +8,19 @@
  * processors halt.
  */
 
+#define STOP_QEMU_PORT  0xf4
+#define STOP_BOCHS_PORT 0x8900
+
+/* Values written to QEMU's port; the emulator's exit status is twice that plus one. */
+#define STOP_CODE_STOPPED 0x10 /* stop_machine(): status 33 */
+#define STOP_CODE_PANIC   0x11 /* panic(): status 35 */
+
+#ifndef __ASSEMBLER__
+
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "hv/lib/compiler.h"
-
-/* Value written to QEMU's isa-debug-exit at port 0xf4; the emulator's exit status is twice that plus one. */
-enum stop_code {
-    STOP_CODE_STOPPED = 0x10, /* stop_machine(): status 33 */
-    STOP_CODE_PANIC = 0x11,   /* panic(): status 35 */
-};
 
 /* Halts the other processors by NMI. */
 void stop_other_processors(void);
@@ -25,6 +29,8 @@ void stop_other_processors(void);
 bool stop_is_wanted(void);
 
 /* Ends the emulator if wanted, else halts this processor for ever. */
-NORETURN void stop_finally(enum stop_code code);
+NORETURN void stop_finally(uint8_t code);
+
+#endif
 
 #endif

@@ -80,7 +80,10 @@ def make_once(folder):
         "elf-far-segment": patched(elf, head + PHDR_BYTES + PHDR_PADDR, "<Q", 1 << 50),
         "initrd-corrupt": noisy(initrd, len(initrd) // 2),
         "initrd-half": initrd[:len(initrd) // 2],
+        "initrd-lz4": lz4(gzip.decompress(initrd)),
         "initrd-lz4-cut": lz4(gzip.decompress(initrd))[:-100],
+        # Whole for LZ4, but not what is in it.
+        "initrd-lz4-no-trailer": lz4(gzip.decompress(initrd).rstrip(b"\0")[:-100]),
         "initrd-noise": NOISE,
     }
     for name, data in files.items():

@@ -152,8 +152,8 @@ def build_more(first, modules):
 
 def joined(*archives):
     """Archives one behind the other; the kernel unpacks them in order. Each ends at any length, and the kernel looks
-    for the next one on four bytes."""
-    return b"".join(archive + b"\0" * (-len(archive) % 4) for archive in archives)
+    for the next one on four bytes. LZ4 has no end but a block of length 0, so there are zeros in any case."""
+    return b"".join(archive + bytes(4 + -len(archive) % 4) for archive in archives)
 
 
 def command_archive(command):
@@ -190,8 +190,9 @@ DECOMPRESSORS = {
     b"BZh": bz2.BZ2Decompressor,
     b"\x28\xb5\x2f\xfd": zstd.Decompressor,
 }
-# What Linux unpacks as well, and nothing here can: lz4, lzo.
-OTHER_MAGICS = (b"\x02\x21\x4c\x18", b"\x89\x4c\x5a\x4f")
+LZ4_MAGIC = b"\x02\x21\x4c\x18"
+# What Linux unpacks as well, and nothing here can.
+LZO_MAGIC = b"\x89\x4c\x5a\x4f"
 
 
 def aligned(count):
@@ -210,6 +211,20 @@ def end_of_cpio(data, at):
         name = bytes(data[header.end():header.end() + name_size - 1])
         at += aligned(CPIO_HEADER_BYTES + name_size) + aligned(size)
     return at if at < len(data) + CPIO_ALIGNMENT else None
+
+
+def end_of_lz4(data, at):
+    """Where the blocks of LZ4 that begin at an offset end, by their lengths (Linux, lib/decompress_unlz4.c), or None
+    when one is cut off, over whose end the kernel would read. What is in them is not looked at."""
+    while at < len(data):
+        if data.startswith(LZ4_MAGIC, at):
+            at += len(LZ4_MAGIC)
+            continue
+        size = int.from_bytes(data[at:at + 4], "little")
+        if size == 0:
+            break
+        at += 4 + size
+    return at if at <= len(data) else None
 
 
 def unpacked(data, at, magic, most_bytes):
@@ -250,7 +265,12 @@ def check(data, most_bytes, is_inside=False):
             except Failure as failure:
                 raise Failure(f"in its compressed part at byte {at}: {failure}") from failure
             at = end
-        elif (is_first and not is_inside) or data.startswith(OTHER_MAGICS, at):
+        elif data.startswith(LZ4_MAGIC, at) and not is_inside:
+            end = end_of_lz4(data, at)
+            if end is None:
+                raise Failure(f"its part at byte {at}, compressed with LZ4, is cut off")
+            at = end
+        elif (is_first and not is_inside) or data.startswith(LZO_MAGIC, at):
             return
         else:
             raise Failure(f"what it has at byte {at} is no archive")

@@ -24,7 +24,7 @@ from checks import Broken
 from common import BUILD, OUT, TOP, Failure, build_lock, say, tail
 
 CONFIGURATIONS = ([Path(os.environ["PARTITA_TESTS"])] if os.environ.get("PARTITA_TESTS") else
-                  [Path(__file__).with_name(name) for name in ("tests.cfg", "vmbus.cfg")])
+                  [Path(__file__).with_name(name) for name in ("tests.cfg", "vmbus.cfg", "hostile.cfg")])
 # Bare guests in one boot; the boot loader's and minroot's tables take 32 modules.
 BATCH_MAX = 24
 # What runs without --cpu.

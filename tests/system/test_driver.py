@@ -27,6 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import badfiles
 import bzimage
 import driver
 import frames
@@ -400,6 +401,12 @@ for child in range(3):
                 (zstd_compressed(bytes(2 << 20)), "has more than 1 MiB in it"),
                 (b"\0" + plain, "at byte 1 does not begin on 4 bytes")):
             self.assert_damaged(data, text)
+        lz4 = badfiles.lz4(plain)
+        for data in (lz4, lz4 * 2, lz4 + bytes(8) + plain):
+            initramfs.check(data, 1 << 20)
+            initramfs.check(initramfs.joined(data, plain), 1 << 20)
+        for data in (lz4[:-1], lz4[:200], lz4[:7], lz4 + lz4[:-1], plain + lz4[:-1]):
+            self.assert_damaged(data, "compressed with LZ4, is cut off")
         initramfs.check(b"something else", 1 << 20)
         self.initrd.write_bytes(forms["gzip"][:-4])
         status, _, err = self.run_driver("", "--exec", "true")
@@ -477,14 +484,14 @@ for child in range(2):
             self.assertRegex(err, text)
 
     def test_disk_modules(self):
-        """Only the default initramfs, and only with a disk or network, gets their modules; the command stays the last."""
+        """Only the default initramfs gets modules for disks and networks, if there are some; the command comes last."""
         more = self.folder / "more.img"
         more.write_bytes(b"more!")
         for initrd, disks, net, wanted in (
                 (self.initrd, [], "none", [b"base"]), (self.initrd, ["x"], "none", [b"base", b"more!"]),
                 (self.initrd, [], "private", [b"base", b"more!"]), (more, ["x"], "private", [b"more!"])):
-            options = argparse.Namespace(net=net, command="true", initrd=initrd, kernel=[], vps=1, memory=64, children=1,
-                                         no_vmbus=False, root_append="", append="",
+            options = argparse.Namespace(net=net, command="true", initrd=initrd, kernel=[], vps=1, memory=64,
+                                         children=1, no_vmbus=False, root_append="", append="",
                                          disk=[machine_options.Disk(Path(name), True) for name in disks])
             with unittest.mock.patch.multiple(guestfiles, INITRD=self.initrd, DEVICES_INITRD=more):
                 runner.modules_for(options, self.folder)
