@@ -23,12 +23,13 @@ MODULES = GUEST / "modules"
 DAEMON_FILES = {"hyperv-daemons": ("sbin/hv_kvp_daemon", "sbin/hv_vss_daemon"),
                 "libc6": ("lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6")}
 VMBUS_INITRD = GUEST / "initrd-vmbus.img"
-# What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk or a network: only then
-# they are in its initramfs, since they would take as long to unpack as all the rest. And what tests that nest hypervisors load in
-# an outer Linux. The rest of the package is not kept.
+# What the default guest loads, in this order, when it finds a VMBus, and behind that with a disk or a network: only
+# then they are in its initramfs, since they would take as long to unpack as all the rest. And what tests that nest
+# hypervisors load in an outer Linux. The rest of the package is not kept.
 VMBUS_MODULES = ("hv_vmbus", "hv_utils")
 DEVICE_MODULES = ("scsi_common", "scsi_mod", "crct10dif_common", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi",
-                "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4", "hv_netvsc")
+                  "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4",
+                  "hv_netvsc")
 MORE_VMBUS_MODULES = ("hyperv-keyboard",)
 MODULE_NAMES = (*VMBUS_MODULES, *DEVICE_MODULES, *MORE_VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd",
                 "kvm-intel", "netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci",

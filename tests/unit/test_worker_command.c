@@ -11,6 +11,7 @@
 
 #include "hv/lib/bytes.h"
 #include "partitions/root/worker/vm.h"
+#include "tests/unit/fake_kernel.h"
 #include "tests/unit/vmbus_guest.h"
 
 #define V5_3       0x00050003u
@@ -32,18 +33,6 @@ static struct guest_channel channel;
 static struct guest_packet packet;
 static struct vm *vm;
 static void *storage;
-static uint8_t kernel[0x100];
-
-/* A flat Multiboot image that nobody runs. */
-static void make_kernel(void)
-{
-    put_u32(kernel, 0x1BADB002);
-    put_u32(kernel + 4, 0x00010000);
-    put_u32(kernel + 8, (uint32_t) - (0x1BADB002 + 0x00010000));
-    put_u32(kernel + 12, 0x100000);
-    put_u32(kernel + 16, 0x100000);
-    put_u32(kernel + 28, 0x100020);
-}
 
 static int setup(void **state)
 {
@@ -51,13 +40,12 @@ static int setup(void **state)
         .memory_bytes = GUEST_RAM_BYTES,
         .vp_count = GUEST_VPS,
         .has_vmbus = true,
-        .kernel = kernel,
-        .kernel_bytes = sizeof(kernel),
+        .kernel = fake_kernel(),
+        .kernel_bytes = FAKE_KERNEL_BYTES,
     };
     char error[200] = "";
 
     (void)state;
-    make_kernel();
     guest = (struct guest){
         .host = fake_host_create(GUEST_RAM_BYTES), .message_connection = 1, .next_gpadl_id = 1, .next_page = 0x400};
     storage = aligned_alloc(WORKER_STORAGE_ALIGNMENT, (worker_storage_bytes() + 63) / 64 * 64);
