@@ -348,9 +348,14 @@ bool acpi_find_sleep_types(const struct acpi_memory *memory, const struct acpi_i
 {
     size_t bytes = 0;
     const uint8_t *dsdt = info->dsdt == 0 ? NULL : read_table(memory, info->dsdt, sizeof(struct acpi_header), &bytes);
+
+    if (dsdt == NULL) {
+        return false;
+    }
+
     const uint8_t *end = dsdt + bytes;
 
-    for (const uint8_t *name = dsdt + sizeof(struct acpi_header); dsdt != NULL && end - name > 8; name++) {
+    for (const uint8_t *name = dsdt + sizeof(struct acpi_header); end - name > 8; name++) {
         if (memcmp(name, "_S5_", 4) != 0 || name[4] != AML_PACKAGE ||
             !(name[-1] == AML_NAME || (name[-1] == '\\' && name[-2] == AML_NAME))) {
             continue;
