@@ -26,6 +26,8 @@ struct svm_vp {
     struct svm_cpu *last_cpu; /* [V] processor whose ASID it holds */
     uint64_t asid_epoch;      /* [V] epoch of that ASID on last_cpu */
     uint64_t tsc_aux;         /* [V] while not loaded */
+    bool is_over;             /* [V] svm_fast_exit() has done all that the exit asked for, but could not enter again */
+    uint8_t insn_length;      /* [V] of the exiting instruction, as svm_fast_exit() has found it; 0: it did not look */
     bool needs_check;         /* [V] state was set from outside: vmcb_check() before the next entry */
     bool has_event;           /* [V] the VMCB has an event or a window from the last entry */
     bool injects_interrupt;   /* [V] this entry delivers an interrupt as a virtual one */
@@ -65,9 +67,12 @@ extern bool svm_interrupts_are_virtual;
 extern bool svm_has_pause_filter;
 extern bool svm_has_pause_threshold;
 
-/* svm_entry.S: one trip into the guest. Interrupts off before and after; `regs` all but RAX, RSP, RIP, RFLAGS (in the
- * VMCB). */
-void svm_enter(struct vp_regs *regs, spa_t vmcb, spa_t host_vmcb);
+/* svm_entry.S: into the guest, until an exit that svm_fast_exit() leaves to the caller. Interrupts off before and
+ * after; vp->regs all but RAX, RSP, RIP, RFLAGS (in the VMCB). */
+void svm_enter(struct vp *vp, spa_t vmcb, spa_t host_vmcb);
+
+/* svm_fast.c: true if the exit is over, and the guest to be entered with the VMCB as it is. For svm_enter(). */
+bool svm_fast_exit(struct vp *vp);
 
 /* svm_run.c */
 enum vp_run_status svm_vp_run(struct vp *vp);
@@ -115,6 +120,11 @@ hv_status_t svm_set_register(struct vp *vp, uint32_t name, const union hv_regist
 void svm_get_paging(struct vp *vp, struct vp_paging_state *state);
 void svm_get_code_mode(struct vp *vp, struct vp_code_mode *mode);
 bool svm_is_code_state(struct vp *vp, const struct vp_code_state *state);
+static inline bool vmcb_is_code_state(const struct vmcb *vmcb, const struct vp_code_state *state)
+{
+    return (vmcb->cs.attributes & VMCB_SEGMENT_L) != 0 && vmcb->cr3 == state->cr3 && vmcb->cpl == state->cpl &&
+           vmcb->efer == (state->efer | X86_EFER_SVME) && vmcb->cr0 == state->cr0 && vmcb->cr4 == state->cr4;
+}
 uint64_t svm_guest_tsc(struct vp *vp);
 
 /* vmcb.c: control area of a fresh VP, and the architectural reset state. */

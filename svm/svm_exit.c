@@ -8,12 +8,13 @@
 #include "hv/lib/str.h"
 #include "hv/lib/x86/x86_regs.h"
 
-/* Length of the exiting instruction where the processor says, else 0. */
-static uint8_t insn_length(const struct vp *vp, const struct vmcb *vmcb)
+/* Length of the exiting instruction where the processor says or svm_fast_exit() has found out, else 0. */
+static uint8_t insn_length(struct vp *vp)
 {
-    uint64_t length = vmcb->next_rip - vp->regs.rip;
+    const struct svm_vp *own = svm_of(vp);
+    uint64_t length = own->vmcb->next_rip - vp->regs.rip;
 
-    return svm_has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : 0;
+    return svm_has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : own->insn_length;
 }
 
 static NOINLINE enum exit_action handle_io(struct vp *vp, const struct vmcb *vmcb)
@@ -86,8 +87,12 @@ static NOINLINE enum exit_action unexpected(struct vp *vp, const struct vmcb *vm
 enum exit_action svm_handle_exit(struct vp *vp)
 {
     struct vmcb *vmcb = svm_of(vp)->vmcb;
-    uint8_t length = insn_length(vp, vmcb);
+    uint8_t length = insn_length(vp);
 
+    if (svm_of(vp)->is_over) {
+        svm_of(vp)->is_over = false;
+        return EXIT_RESUME;
+    }
     switch (vmcb->exit_code) {
     case VMCB_EXIT_INTR:
     case VMCB_EXIT_NMI:

@@ -189,10 +189,7 @@ void svm_get_code_mode(struct vp *vp, struct vp_code_mode *mode)
 
 bool svm_is_code_state(struct vp *vp, const struct vp_code_state *state)
 {
-    const struct vmcb *vmcb = svm_of(vp)->vmcb;
-
-    return (vmcb->cs.attributes & VMCB_SEGMENT_L) != 0 && vmcb->cr3 == state->cr3 && vmcb->cpl == state->cpl &&
-           vmcb->efer == (state->efer | X86_EFER_SVME) && vmcb->cr0 == state->cr0 && vmcb->cr4 == state->cr4;
+    return vmcb_is_code_state(svm_of(vp)->vmcb, state);
 }
 
 uint64_t svm_guest_tsc(struct vp *vp)

@@ -85,12 +85,15 @@ static ALWAYS_INLINE bool enter(struct vp *vp, struct cpu *cpu, struct svm_vp *o
     /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
     atomic_store_explicit(&cpu->guest_space, vp->space, memory_order_seq_cst);
     asid_prepare(vp, own_cpu, own);
-    svm_enter(&vp->regs, own->vmcb_spa, own_cpu->host_vmcb_spa);
+    svm_enter(vp, own->vmcb_spa, own_cpu->host_vmcb_spa);
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
     if ((uint32_t)vmcb->exit_code == VMCB_EXIT_INVALID) {
         return false;
     }
     store_registers(vp, vmcb);
+    if (own->is_over) {
+        return true;
+    }
     trace(TRACE_EXIT, vp->trace_id, vmcb->exit_code, vp->regs.rip);
     vp->exit_count++;
     svm_collect_events(vp);

@@ -388,18 +388,28 @@ static inline void vmcs_count_access(void)
 
 /* The current VMCS's fields. A field that the processor does not have fails; only fields whose control exists are used.
  */
-static inline uint64_t vmcs_read(enum vmcs_field field)
+static inline uint64_t vmcs_read_uncounted(enum vmcs_field field)
 {
     uint64_t value;
-    vmcs_count_access();
     __asm__ volatile("vmread %1, %0" : "=rm"(value) : "r"((uint64_t)field) : "cc");
     return value;
+}
+
+static inline void vmcs_write_uncounted(enum vmcs_field field, uint64_t value)
+{
+    __asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)field), "rm"(value) : "cc");
+}
+
+static inline uint64_t vmcs_read(enum vmcs_field field)
+{
+    vmcs_count_access();
+    return vmcs_read_uncounted(field);
 }
 
 static inline void vmcs_write(enum vmcs_field field, uint64_t value)
 {
     vmcs_count_access();
-    __asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)field), "rm"(value) : "cc");
+    vmcs_write_uncounted(field, value);
 }
 
 #endif

@@ -85,6 +85,7 @@ struct vmx_vp {
     bool has_rsp;                    /* [V] regs.gpr[VP_RSP] is what the VMCS holds, or newer */
     bool wants_pdptes;               /* [V] paging registers were set from outside: PDPTEs may be older than them */
     uint32_t vpid;                   /* [V] as in the VMCS */
+    bool is_over;                    /* [V] vmx_fast_exit() has done all that the exit asked for, but could not enter */
     bool has_event;                  /* [V] the VMCS has an event or a window from the last entry */
     uint64_t software_event;         /* [V] software interrupt that the last entry injected, or 0 */
     uint32_t cpu_controls;           /* [V] as in the VMCS */
@@ -120,11 +121,15 @@ bool vmx_is_locked_off(void);
 /* ept.c: the processor keeps accessed and dirty bits. */
 void ept_use_accessed_dirty(void);
 
-/* vmx_entry.S: one trip into the guest with the current VMCS. Interrupts off before and after; `regs` all but RSP, RIP,
- * RFLAGS (in the VMCS). False: the instruction failed, see VMCS_INSN_ERROR. */
-MUST_CHECK bool vmx_enter(struct vp_regs *regs, uint64_t *host_rsp, bool is_launched);
+/* vmx_entry.S: into the guest with the current VMCS, until an exit that vmx_fast_exit() leaves to the caller.
+ * Interrupts off before and after; vp->regs all but RSP, RIP, RFLAGS (in the VMCS). False: the instruction failed, see
+ * VMCS_INSN_ERROR. */
+MUST_CHECK bool vmx_enter(struct vp *vp, uint64_t *host_rsp, bool is_launched);
 /* Where VM exits land; for the host state only. */
 extern const uint8_t vmx_exit_point[];
+
+/* vmx_fast.c: true if the exit is over, and the guest to be entered with the VMCS as it is. For vmx_enter(). */
+bool vmx_fast_exit(struct vp *vp);
 
 /* vmx_run.c: the run loop, and which of its state is in the processor */
 /* Makes the VP's VMCS the current one of this processor. The VP is claimed by it or in its run loop. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world switch. VM entry and exit swap RSP, RIP, RFLAGS, control registers, segments and what else the VMCS holds;
- * the general registers are swapped here. Interrupts are off throughout: one that is pending ends guest mode at once.
- * HOST_RSP is written only when the stack lies elsewhere than at the last entry of this VP.
+ * The world switch, and back at once if vmx_fast_exit() has done all that the exit asked for. VM entry and exit swap
+ * RSP, RIP, RFLAGS, control registers, segments and what else the VMCS holds; the general registers are swapped here.
+ * Interrupts are off throughout: one that is pending ends guest mode at once. HOST_RSP is written only when the stack
+ * lies elsewhere than at the last entry of this VP.
  */
 #include "hv/lib/x86/x86_gpr.h"
 
@@ -11,7 +12,8 @@
     .text
     .globl vmx_enter, vmx_exit_point
     .type vmx_enter, @function
-/* bool vmx_enter(struct vp_regs *regs [rdi], uint64_t *host_rsp [rsi], bool is_launched [dl]) */
+/* bool vmx_enter(struct vp *vp [rdi], uint64_t *host_rsp [rsi], bool is_launched [dl]); the VP begins with its
+ * registers */
 vmx_enter:
     push %rbp
     mov %rsp, %rbp
@@ -28,27 +30,33 @@ vmx_enter:
     vmwrite %rsp, %rax
 1:
     test %dl, %dl
+2:
     /* No flag changes from here to the jump. */
     mov 0x00(%rdi), %rax
     X86_LOAD_GPRS
-    jz 2f
+    jz 3f
     vmresume
-    jmp 3f
-2:
-    vmlaunch
+    jmp 4f
 3:
+    vmlaunch
+4:
     /* Not entered: the guest's registers are unchanged in memory. */
     add $8, %rsp
     xor %eax, %eax
-    jmp 4f
+    jmp 5f
 vmx_exit_point:
     push %rax
     mov 8(%rsp), %rax
     X86_STORE_GPRS
     pop (%rax)
+    mov %rax, %rdi
+    call vmx_fast_exit
+    mov (%rsp), %rdi
+    test %al, %al
+    jnz 2b
     add $8, %rsp
     mov $1, %eax
-4:
+5:
     pop %r15
     pop %r14
     pop %r13

@@ -303,10 +303,16 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     tlb_prepare(vp, own_cpu, own);
     is_good = !own->needs_check || !backend_checks_entries || vmcs_check(read_field, &vmx_limits) == NULL;
     own->needs_check = false;
-    is_entered = is_good && vmx_enter(&vp->regs, &own->host_rsp, own->is_launched);
+    is_entered = is_good && vmx_enter(vp, &own->host_rsp, own->is_launched);
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
     if (!is_entered) {
         return refuse_entry(vp, is_good ? (uint32_t)vmcs_read(VMCS_INSN_ERROR) : VMX_EXIT_BAD_GUEST_STATE);
+    }
+    if (own->is_over) {
+        own->is_over = false;
+        own->is_launched = true;
+        store_registers(vp, own);
+        return EXIT_RESUME;
     }
     vp->exit_count++;
     reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);

@@ -179,10 +179,15 @@ static inline void irq_disable(void)
     __asm__ volatile("cli" : : : "memory");
 }
 
-/*
- * Lets pending physical interrupts be taken now: interrupts are on for one instruction. Not inline, since portable code
- * calls it too: hosted programs have another one (tests/machine).
- */
-void irq_window(void);
+/* Lets pending physical interrupts be taken now: interrupts are on for one instruction, since STI takes effect behind
+ * the next one. */
+#if __STDC_HOSTED__
+void irq_window(void); /* of the machine's stand-in */
+#else
+static inline void irq_window(void)
+{
+    __asm__ volatile("sti; nop; cli" : : : "memory");
+}
+#endif
 
 #endif

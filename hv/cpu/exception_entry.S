@@ -118,16 +118,6 @@ interrupt_common:
     add $8, %rsp
     iretq
 
-/* void irq_window(void): STI takes effect behind the NOP. */
-    .balign 16
-    .globl irq_window
-    .type irq_window, @function
-irq_window:
-    sti
-    nop
-    cli
-    ret
-
 /*
  * bool msr_read_safe(uint32_t msr, uint64_t *value): a #GP at the instruction goes on at its fixup with the registers
  * as they were, so EAX and EDX are cleared before.

@@ -20,7 +20,7 @@ enum trace_event_id {
     TRACE_TIMER,       /* a = deadline TSC, b = synthetic timer */
     TRACE_VP_STATE,    /* a = old state, b = new state */
     TRACE_PARTITION,   /* a = partition id, b = new state */
-    TRACE_MSR,         /* a = MSR number (bit 32: write), b = value */
+    TRACE_MSR,         /* a = MSR number (TRACE_MSR_WRITE: written), b = value */
     TRACE_ABANDON,     /* a = partition id, b = pages of its deposit that became the root's */
     TRACE_INTERCEPT,   /* a = message type, b = guest RIP */
     TRACE_INSTRUCTION, /* of the intercept before: a, b = its bytes in memory order, up to 15; b bits 59:56 = their
@@ -30,6 +30,8 @@ enum trace_event_id {
 #define TRACE_INSTRUCTION_BYTES       15u
 #define TRACE_INSTRUCTION_COUNT_SHIFT 56
 #define TRACE_INSTRUCTION_SIZE_SHIFT  60
+
+#define TRACE_MSR_WRITE (UINT64_C(1) << 32)
 
 /* One record, 32 bytes. */
 struct trace_record {

@@ -13,6 +13,7 @@
 #include "hv/lib/x86/x86_regs.h"
 #include "hv/partition/cpuid.h"
 #include "hv/partition/gpa_access.h"
+#include "hv/partition/gpa_space.h"
 #include "hv/partition/intercept.h"
 #include "hv/partition/msr.h"
 #include "hv/partition/partition.h"
@@ -127,6 +128,42 @@ enum exit_action exit_wrmsr(struct vp *vp, uint8_t insn_length)
         return EXIT_RESUME;
     }
     return finish_msr(vp, msr_write(vp, (uint32_t)vp->regs.gpr[VP_RCX], value), true, length);
+}
+
+bool exit_fast_hypercall(struct vp *vp)
+{
+    struct cpu *cpu = cpu_this();
+    bool is_done;
+
+    if (!hypercall_is_enabled(vp->partition)) {
+        return false;
+    }
+    atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
+    is_done = hypercall_execute_short(vp);
+    /* As before any entry: pairs with gpa_flush(). */
+    atomic_store_explicit(&cpu->guest_space, vp->space, memory_order_seq_cst);
+    return is_done;
+}
+
+bool exit_fast_may_enter(struct vp *vp)
+{
+    return atomic_load_explicit(&vp->space->generation, memory_order_seq_cst) == vp->space_generation &&
+           atomic_load_explicit(&vp->flush_wanted, memory_order_seq_cst) == vp->flush_done &&
+           atomic_load_explicit(&vp->requests, memory_order_acquire) == 0 && !vp_has_event(vp);
+}
+
+bool exit_fast_trace(const struct vp *vp, enum x86_op op, uint64_t code, uint64_t rip)
+{
+    const uint64_t *gpr = vp->regs.gpr;
+
+    trace(TRACE_EXIT, vp->trace_id, code, rip);
+    if (op == X86_OP_RDMSR || op == X86_OP_WRMSR) {
+        trace(TRACE_MSR, vp->trace_id, (uint32_t)gpr[VP_RCX] | (op == X86_OP_WRMSR ? TRACE_MSR_WRITE : 0),
+              (uint32_t)gpr[VP_RAX] | gpr[VP_RDX] << 32);
+    } else if (op != X86_OP_CPUID) {
+        trace(TRACE_HYPERCALL, vp->trace_id, gpr[VP_RCX], gpr[VP_RAX]);
+    }
+    return true;
 }
 
 enum exit_action exit_halt(struct vp *vp, uint8_t insn_length)

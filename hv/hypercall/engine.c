@@ -430,3 +430,41 @@ bool hypercall_execute(struct vp *vp, bool is_64bit)
     }
     return execute(vp, &request, row, &shape);
 }
+
+/* A simple call with no more input than that, and no output. */
+static bool is_short(const struct hypercall_row *row)
+{
+    return row->allows_fast && !row->is_root_only && row->input_size <= HV_HYPERCALL_FAST_INPUT_BYTES && !is_rep(row) &&
+           !has_output(row);
+}
+
+/* Its handler. */
+static NOINLINE hv_status_t perform_short(struct vp *vp, const struct hypercall_row *row)
+{
+    const uint64_t input[HV_HYPERCALL_FAST_INPUT_BYTES / QWORD_BYTES] = {vp->regs.gpr[VP_RDX], vp->regs.gpr[VP_R8]};
+    struct hypercall_context call = {.vp = vp, .caller = vp->partition, .row = row, .input = input};
+    hv_status_t status;
+
+    rcu_enter();
+    status = row->handler(&call);
+    rcu_leave();
+    return status;
+}
+
+bool hypercall_execute_short(struct vp *vp)
+{
+    const struct hypercall_row *row = hypercall_find(hv_hypercall_code(vp->regs.gpr[VP_RCX]));
+    hv_status_t status = HV_STATUS_INVALID_HYPERCALL_CODE;
+
+    if (row != NULL) {
+        if (!is_short(row) || check_rights(vp, row) != HV_STATUS_SUCCESS) {
+            return false;
+        }
+        status = perform_short(vp, row);
+    }
+    if (status == HV_STATUS_TIME_OUT) {
+        return false;
+    }
+    vp->regs.gpr[VP_RAX] = hv_hypercall_result(status, 0);
+    return true;
+}

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hv/abi/hv_hypercall.h"
 #include "hv/abi/hv_status.h"
 #include "hv/lib/compiler.h"
 
@@ -51,5 +52,18 @@ struct hypercall_context {
  * intercept-suspended with VP_REQUEST_SUSPEND raised. Own VP, no locks held.
  */
 MUST_CHECK bool hypercall_execute(struct vp *vp, bool is_64bit);
+
+/* The control word is no more than the code of a call with its input in registers. */
+static inline bool hypercall_is_short(uint64_t control)
+{
+    return (control & ~HV_HYPERCALL_CODE_MASK) == HV_HYPERCALL_FAST;
+}
+
+/*
+ * The same for such calls of 64-bit code that children may make, and that have no output. True: done, the result is in
+ * RAX. False: another call, or one that is not to be ended now; nothing has changed but what it has done so far, and
+ * hypercall_execute() goes on with it.
+ */
+MUST_CHECK bool hypercall_execute_short(struct vp *vp);
 
 #endif

@@ -151,9 +151,10 @@ hv_status_t hc_notify_port_ring_empty(struct hypercall_context *call)
     return port_notify_ring_empty(call->vp, input->sint_index);
 }
 
-/* Edge interrupt `vector` to the VPs of the caller's partition that the mask names; others are ignored. */
+/* Edge interrupt `vector` to the VPs of the caller's partition that the mask, of so many bits, names; others are
+ * ignored. */
 static hv_status_t send_ipi(struct hypercall_context *call, uint32_t vector, uint8_t input_vtl, const uint8_t rsvd[3],
-                            const struct hc_vp_mask *mask)
+                            const uint64_t *mask, size_t vp_count)
 {
     size_t index;
 
@@ -163,8 +164,8 @@ static hv_status_t send_ipi(struct hypercall_context *call, uint32_t vector, uin
     if (!hc_is_vtl0(input_vtl) || (rsvd[0] | rsvd[1] | rsvd[2]) != 0) {
         return HV_STATUS_INVALID_PARAMETER;
     }
-    for (index = bitmap_find_first(mask->words, PARTITION_VP_MAX); index != BITMAP_NONE;
-         index = bitmap_find_next(mask->words, PARTITION_VP_MAX, index + 1)) {
+    for (index = bitmap_find_first(mask, vp_count); index != BITMAP_NONE;
+         index = bitmap_find_next(mask, vp_count, index + 1)) {
         struct vp *vp = partition_vp(call->caller, (uint32_t)index, NULL);
 
         if (vp != NULL) {
@@ -177,9 +178,8 @@ static hv_status_t send_ipi(struct hypercall_context *call, uint32_t vector, uin
 hv_status_t hc_send_synthetic_cluster_ipi(struct hypercall_context *call)
 {
     const struct hv_input_send_synthetic_cluster_ipi *input = call->input;
-    struct hc_vp_mask mask = {.words = {input->processor_mask}};
 
-    return send_ipi(call, input->vector, input->target_vtl, input->rsvd, &mask);
+    return send_ipi(call, input->vector, input->target_vtl, input->rsvd, &input->processor_mask, BITMAP_BITS_PER_WORD);
 }
 
 hv_status_t hc_send_synthetic_cluster_ipi_ex(struct hypercall_context *call)
@@ -192,5 +192,5 @@ hv_status_t hc_send_synthetic_cluster_ipi_ex(struct hypercall_context *call)
     if (status != HV_STATUS_SUCCESS) {
         return status;
     }
-    return send_ipi(call, input->vector, input->target_vtl, input->rsvd, &mask);
+    return send_ipi(call, input->vector, input->target_vtl, input->rsvd, mask.words, PARTITION_VP_MAX);
 }

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Products of two 64-bit numbers. */
+__extension__ typedef unsigned __int128 wide_t;
+
 /* The caller has to look at the result. */
 #define MUST_CHECK                             __attribute__((warn_unused_result))
 #define NORETURN                               __attribute__((noreturn))

@@ -19,8 +19,6 @@
 #define TICK_SCALE_SHIFT 32
 #define TSC_SCALE_SHIFT  24
 
-__extension__ typedef unsigned __int128 wide_t;
-
 /* APIC timer input ticks in a number of TSC ticks, rounded down. */
 static uint64_t ticks_from_tsc(uint64_t tsc)
 {

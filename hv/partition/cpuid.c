@@ -577,6 +577,7 @@ static NOINLINE void query_anew(struct vp *vp, struct cpuid_answer *answer, uint
     answer->kept_for = is_kept(vp, leaf) ? READ_ONCE(vp->partition->vp_count) + 1 : 0;
     answer->leaf = leaf;
     answer->subleaf = subleaf;
+    answer->is_mirrored = is_mirrored(leaf);
     compute(vp, leaf, subleaf, answer->values);
     memcpy(out, answer->values, sizeof(answer->values));
     mirror(vp, leaf, subleaf, out);
@@ -584,18 +585,16 @@ static NOINLINE void query_anew(struct vp *vp, struct cpuid_answer *answer, uint
 
 void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT])
 {
-    /* The three kinds of leaves differ in the uppermost bits. */
-    struct cpuid_answer *answer = &vp->cpuid.answers[(leaf ^ leaf >> 29) % CPUID_ANSWERS];
+    struct cpuid_answer *answer = cpuid_answer_of(&vp->cpuid, leaf);
 
-    if (answer->leaf != leaf || answer->subleaf != subleaf ||
-        answer->kept_for != READ_ONCE(vp->partition->vp_count) + 1) {
+    if (!cpuid_answers(answer, leaf, subleaf, READ_ONCE(vp->partition->vp_count))) {
         query_anew(vp, answer, leaf, subleaf, out);
         return;
     }
     for (uint32_t reg = 0; reg < CPUID_REGISTER_COUNT; reg++) {
         out[reg] = answer->values[reg];
     }
-    if (is_mirrored(leaf)) {
+    if (answer->is_mirrored) {
         mirror(vp, leaf, subleaf, out);
     }
 }

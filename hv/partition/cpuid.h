@@ -36,6 +36,7 @@ struct ALIGNED(8) cpuid_answer {
     uint32_t leaf;
     uint32_t subleaf;
     uint32_t kept_for; /* 1 + the partition's number of VPs then, which the topology shows; 0: nothing is kept */
+    bool is_mirrored;  /* such bits are to be filled in */
     uint32_t values[CPUID_REGISTER_COUNT];
 };
 
@@ -45,6 +46,18 @@ struct vp_cpuid {
     uint32_t count;                             /* [VP lock] entries used */
     struct cpuid_answer answers[CPUID_ANSWERS]; /* [V] by leaf */
 };
+
+/* Where the answer to a leaf is kept; the three kinds of leaves differ in the uppermost bits. */
+static inline struct cpuid_answer *cpuid_answer_of(struct vp_cpuid *cpuid, uint32_t leaf)
+{
+    return &cpuid->answers[(leaf ^ leaf >> 29) % CPUID_ANSWERS];
+}
+
+/* The answer is that to this leaf in a partition of so many VPs. */
+static inline bool cpuid_answers(const struct cpuid_answer *answer, uint32_t leaf, uint32_t subleaf, uint32_t vp_count)
+{
+    return answer->leaf == leaf && answer->subleaf == subleaf && answer->kept_for == vp_count + 1;
+}
 
 /* Answers CPUID for a VP: out is EAX, EBX, ECX, EDX. Own VP. */
 void cpuid_query(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[CPUID_REGISTER_COUNT]);

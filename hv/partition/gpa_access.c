@@ -9,6 +9,7 @@
 #include "hv/partition/gpa_space.h"
 #include "hv/partition/page_owner.h"
 #include "hv/partition/partition.h"
+#include "hv/partition/vp_code.h"
 
 /*
  * The hypervisor's copies to and from guest memory, page by page. Not here: guest page tables (hv/lib/x86) and overlay
@@ -264,21 +265,11 @@ bool gpa_trail_read_end(struct gpa_trail *trail, struct partition *partition, gp
     return true;
 }
 
-/* All words read the same. */
-static bool words_hold(const struct gpa_trail *trail)
-{
-    for (uint32_t i = 0; i < trail->count; i++) {
-        if (*(const volatile uint64_t *)GUEST_CAST(const uint64_t *, trail->words[i].place) != trail->words[i].value) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* What was published for `access` is a trail that is complete and still the way. */
 static bool is_way(const struct gpa_trail *trail, const struct gpa_space *space)
 {
-    return atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation && words_hold(trail);
+    return atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation &&
+           gpa_trail_holds(trail);
 }
 
 static bool is_complete(const struct gpa_trail *trail)
@@ -286,23 +277,17 @@ static bool is_complete(const struct gpa_trail *trail)
     return trail->page != NULL && trail->count <= GPA_TRAIL_WORDS;
 }
 
-uint32_t gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, uint64_t word,
-                            uint32_t length)
+bool gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset,
+                        const struct vp_code_note *note)
 {
     struct access access = {.cpu = cpu_this()};
     bool is_there;
 
-    if (!is_complete(trail) || offset + sizeof(word) > PAGE_SIZE) {
-        return 0;
-    }
     publish(&access, space);
-    /* The bytes behind the instruction are shifted out. */
-    is_there = is_way(trail, space) &&
-               (((const volatile struct any_qword *)GUEST_CAST(const struct any_qword *, trail->page + offset))->value ^
-                word) << (64 - 8 * length) ==
-                   0;
+    is_there = atomic_load_explicit(&space->generation, memory_order_seq_cst) == trail->generation &&
+               gpa_trail_shows(trail, offset, note);
     access_end(&access);
-    return is_there ? length : 0;
+    return is_there;
 }
 
 bool gpa_trail_follow(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset, void *to, size_t bytes)

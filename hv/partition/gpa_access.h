@@ -20,6 +20,7 @@ struct gpa_space;
 struct hv_output_translate_virtual_address;
 struct partition;
 struct vp;
+struct vp_code_note;
 
 /* Copies in; reads each byte once. False: part of the range is not readable RAM (the destination is then undefined). */
 MUST_CHECK bool gpa_read(struct partition *partition, gpa_t address, void *to, size_t bytes);
@@ -65,10 +66,9 @@ MUST_CHECK bool gpa_trail_read_word(struct gpa_trail *trail, struct partition *p
 MUST_CHECK bool gpa_trail_read_end(struct gpa_trail *trail, struct partition *partition, gpa_t address, void *to,
                                    size_t bytes);
 
-/* Goes the trail again: `length` if the so many bytes, 1 to 8, at `offset` of its page read as the lowest of `word`,
- * whose others are zero; else 0. */
-MUST_CHECK uint32_t gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset,
-                                       uint64_t word, uint32_t length);
+/* Goes the trail again: true if what is at `offset` of its page is the instruction of the note. */
+MUST_CHECK bool gpa_trail_leads_to(const struct gpa_trail *trail, struct gpa_space *space, uint64_t offset,
+                                   const struct vp_code_note *note);
 
 /* Goes the trail again and reads from its page. False: it is not complete, or no longer the way (then nothing was read,
  * or part). */

@@ -456,9 +456,28 @@ static bool is_apic(uint32_t msr)
     return msr == X86_MSR_APIC_BASE || is_in(msr, X86_MSR_X2APIC_FIRST, X86_MSR_X2APIC_LAST);
 }
 
-static enum msr_result read_by_kind(struct vp *vp, uint32_t msr, uint64_t *value)
+/*
+ * True: the VP may access this synthetic MSR, and may for ever, since privileges do not change once it can run. Else
+ * *otherwise is what the access comes to.
+ */
+static bool may_access(struct vp *vp, uint32_t msr, enum msr_result *otherwise)
 {
     const struct synthetic_rule *rule;
+
+    if (msr == vp->msrs.permitted) {
+        return true;
+    }
+    rule = synthetic_rule_of(msr);
+    if (rule == NULL || !is_permitted(vp->partition, rule)) {
+        *otherwise = rule == NULL ? unimplemented(vp) : refused(vp);
+        return false;
+    }
+    vp->msrs.permitted = msr;
+    return true;
+}
+
+static enum msr_result read_by_kind(struct vp *vp, uint32_t msr, uint64_t *value)
+{
     enum msr_result result;
 
     if (is_apic(msr)) {
@@ -468,12 +487,8 @@ static enum msr_result read_by_kind(struct vp *vp, uint32_t msr, uint64_t *value
         result = msr_arch_read(vp, msr, value);
         return result == MSR_INTERCEPT ? unimplemented(vp) : result;
     }
-    rule = synthetic_rule_of(msr);
-    if (rule == NULL) {
-        return unimplemented(vp);
-    }
-    if (!is_permitted(vp->partition, rule)) {
-        return refused(vp);
+    if (!may_access(vp, msr, &result)) {
+        return result;
     }
     if (msr == HV_X64_MSR_GUEST_IDLE) {
         enter_idle(vp);
@@ -494,10 +509,9 @@ enum msr_result msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
 
 enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
-    const struct synthetic_rule *rule;
     enum msr_result result;
 
-    trace(TRACE_MSR, vp->trace_id, msr | UINT64_C(1) << 32, value);
+    trace(TRACE_MSR, vp->trace_id, msr | TRACE_MSR_WRITE, value);
     if (is_apic(msr)) {
         return apic_msr_write(vp, msr, value) ? MSR_OK : MSR_FAULT;
     }
@@ -505,12 +519,8 @@ enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value)
         result = msr_arch_write(vp, msr, value);
         return result == MSR_INTERCEPT ? unimplemented(vp) : result;
     }
-    rule = synthetic_rule_of(msr);
-    if (rule == NULL) {
-        return unimplemented(vp);
-    }
-    if (!is_permitted(vp->partition, rule)) {
-        return refused(vp);
+    if (!may_access(vp, msr, &result)) {
+        return result;
     }
     if (msr == HV_X64_MSR_RESET) {
         /* Resetting a machine is the work of whoever built it. */

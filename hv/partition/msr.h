@@ -34,6 +34,7 @@ struct vp_msrs {
     uint64_t mtrr_mask[MSR_MTRR_VARIABLE_COUNT]; /* [V] */
     uint64_t mtrr_fixed[MTRR_FIXED_COUNT];       /* [V] */
     uint64_t stored;                             /* [V] of a child: the one MSR by MSR_RULE_STORED */
+    uint32_t permitted;                          /* [V] synthetic MSR accessed last, for which the privileges suffice */
     uint64_t vp_assist;                          /* [V] VP_ASSIST_PAGE; in the root with the hypervisor's page number */
     struct overlay assist_page;
 };

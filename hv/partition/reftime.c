@@ -16,8 +16,6 @@
 
 #define TSC_PER_UNIT_SHIFT 24
 
-__extension__ typedef unsigned __int128 wide_t;
-
 /* floor(10^7 * 2^64 / TSC frequency), by long division; the frequency is above 10 MHz. */
 static uint64_t compute_scale(uint64_t hz)
 {
@@ -50,12 +48,7 @@ static bool uses_tsc(const struct reftime *reftime)
 /* What reference time would be with offset 0. */
 static uint64_t base_now(const struct reftime *reftime)
 {
-    if (uses_tsc(reftime)) {
-        uint64_t guest_tsc = time_tsc() + atomic_load_explicit(&reftime->tsc_offset, memory_order_relaxed);
-
-        return multiply_high(guest_tsc, reftime->scale);
-    }
-    return time_100ns();
+    return uses_tsc(reftime) ? reftime_scaled_tsc(reftime) : time_100ns();
 }
 
 uint64_t reftime_now(struct partition *partition)

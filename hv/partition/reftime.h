@@ -14,6 +14,7 @@
 #include "hv/abi/hv_status.h"
 #include "hv/lib/compiler.h"
 #include "hv/partition/overlay.h"
+#include "hv/time/time.h"
 
 struct partition;
 
@@ -37,6 +38,24 @@ struct reftime {
     struct overlay
         hypercall_page; /* the hypercall MSR's page (msr.c); here because it is made and freed at the same places */
 };
+
+/* What reference time would be with offset 0 where it goes by the TSC, as guests compute it from the page. */
+static inline uint64_t reftime_scaled_tsc(const struct reftime *reftime)
+{
+    uint64_t guest_tsc = time_tsc() + atomic_load_explicit(&reftime->tsc_offset, memory_order_relaxed);
+
+    return (uint64_t)(((wide_t)guest_tsc * reftime->scale) >> 64);
+}
+
+/* reftime_now() without a call; false: time stands still, or goes by the machine's clock. */
+MUST_CHECK static inline bool reftime_now_by_tsc(const struct reftime *reftime, uint64_t *now)
+{
+    if (atomic_load_explicit(&reftime->is_frozen, memory_order_acquire) || reftime->scale == 0) {
+        return false;
+    }
+    *now = reftime_scaled_tsc(reftime) + atomic_load_explicit(&reftime->offset, memory_order_relaxed);
+    return true;
+}
 
 /* Starts reference time at 0. Needs no memory; at partition creation. */
 void reftime_init(struct partition *partition);

@@ -457,8 +457,11 @@ static bool write_sint(struct vp *vp, uint32_t sint, uint64_t value)
     if ((value & HV_SINT_VECTOR_MASK) < HV_SINT_MIN_VECTOR && !(value & (HV_SINT_MASKED | HV_SINT_POLLING))) {
         return false;
     }
+    if (synic_write_masked(synic, sint, value)) {
+        return true;
+    }
     spin_lock(&synic->lock);
-    synic->sints[sint] = value;
+    WRITE_ONCE(synic->sints[sint], value);
     update_vectors(synic);
     spin_unlock(&synic->lock);
     return true;

@@ -43,7 +43,7 @@ struct synic {
     struct spinlock lock;                    /* rank LOCK_RANK_SYNIC */
     uint64_t scontrol;                       /* [lock] */
     uint64_t siefp, simp, sirbp;             /* [lock] as written; in the root with the hypervisor's page numbers */
-    uint64_t sints[HV_SYNIC_SINT_COUNT];     /* [lock] */
+    uint64_t sints[HV_SYNIC_SINT_COUNT];     /* [lock] but for synic_write_masked() */
     uint64_t auto_eoi[4];                    /* [V] bit per vector: some SINT with this vector has AutoEOI */
     uint64_t vectors[4];                     /* [V] bit per vector: some SINT has this vector */
     struct overlay message_page;             /* SIM */
@@ -60,6 +60,21 @@ MUST_CHECK hv_status_t synic_init(struct vp *vp);
 
 /* Reset values; queues emptied, pages zeroed and uncovered. VP stopped; no lock of rank GPA space or higher held. */
 void synic_reset(struct vp *vp);
+
+/*
+ * Writes a SINT that is masked and stays so: whoever looks at it sees no more than that, so the lock is not needed.
+ * False: it is not; nothing changed. Own VP.
+ */
+MUST_CHECK static inline bool synic_write_masked(struct synic *synic, uint32_t sint, uint64_t value)
+{
+    uint64_t *place = &synic->sints[array_index_nospec(sint, HV_SYNIC_SINT_COUNT)];
+
+    if ((*place & value & HV_SINT_MASKED) == 0) {
+        return false;
+    }
+    WRITE_ONCE(*place, value);
+    return true;
+}
 
 /* Empties the queues and frees the pages; accepts a half-made one. */
 void synic_destroy(struct vp *vp);

@@ -12,6 +12,7 @@
 #include "hv/partition/overlay.h"
 #include "hv/partition/partition.h"
 #include "hv/partition/vp.h"
+#include "hv/partition/vp_code.h"
 
 /*
  * A VP's virtual memory as the hypervisor sees it: translations and instruction bytes. Not here: the walk itself
@@ -196,15 +197,6 @@ hv_status_t vp_translate_for_root(struct vp *vp, uint64_t control_flags, uint64_
     return HV_STATUS_SUCCESS;
 }
 
-/* The trail to the page of code at RIP for the registers as they are; null: there is none. */
-static const struct gpa_trail *code_trail(struct vp *vp)
-{
-    uint64_t page = vp->regs.rip >> PAGE_SHIFT;
-    const struct vp_code_trail *code = &vp->code_trails[page % VP_CODE_TRAILS];
-
-    return code->page == page && backend->is_code_state(vp, &code->state) ? &code->trail : NULL;
-}
-
 /*
  * Code that exits again, within a page and in 64-bit mode: the walk need not be made anew as long as it would read the
  * same entries in the same places. False: not such code, or it cannot be reached.
@@ -212,14 +204,14 @@ static const struct gpa_trail *code_trail(struct vp *vp)
 static bool fetch_by_trail(struct vp *vp, uint8_t *bytes, size_t size)
 {
     uint64_t page = vp->regs.rip >> PAGE_SHIFT;
-    struct vp_code_trail *code = &vp->code_trails[page % VP_CODE_TRAILS];
+    struct vp_code_trail *code = vp_code_trail(vp);
     struct walker walker = {.vp = vp, .trail = &code->trail};
     struct vp_paging_state paging;
     struct x86_walk_context walk;
     struct x86_walk_result result;
-    const struct gpa_trail *trail = code_trail(vp);
 
-    if (trail != NULL && gpa_trail_follow(trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size)) {
+    if (code->page == page && backend->is_code_state(vp, &code->state) &&
+        gpa_trail_follow(&code->trail, vp->space, vp->regs.rip & PAGE_MASK, bytes, size)) {
         return true;
     }
     backend->get_paging(vp, &paging);
@@ -232,26 +224,20 @@ static bool fetch_by_trail(struct vp *vp, uint8_t *bytes, size_t size)
            gpa_trail_read_end(&code->trail, vp->partition, gpa(result.gpa), bytes, size);
 }
 
-static struct vp_code_note *code_note(struct vp *vp)
-{
-    return &vp->code_notes[(vp->regs.rip ^ vp->regs.rip >> 4) % VP_CODE_NOTES];
-}
-
 uint32_t vp_recall_instruction(struct vp *vp, uint32_t op)
 {
-    const struct vp_code_note *note = code_note(vp);
-    const struct gpa_trail *trail;
+    const struct vp_code_note *note = vp_code_note(vp);
+    const struct vp_code_trail *code = vp_code_trail(vp);
 
-    if (note->rip != vp->regs.rip || note->op != op || note->length == 0) {
-        return 0;
-    }
-    trail = code_trail(vp);
-    return trail == NULL ? 0 : gpa_trail_leads_to(trail, vp->space, vp->regs.rip & PAGE_MASK, note->code, note->length);
+    return vp_code_is_known(vp, op, note, code) && backend->is_code_state(vp, &code->state) &&
+                   gpa_trail_leads_to(&code->trail, vp->space, vp->regs.rip & PAGE_MASK, note)
+               ? note->length
+               : 0;
 }
 
 void vp_note_instruction(struct vp *vp, uint32_t op, const uint8_t *bytes, uint8_t length)
 {
-    struct vp_code_note *note = code_note(vp);
+    struct vp_code_note *note = vp_code_note(vp);
 
     if (length <= sizeof(note->code)) {
         *note = (struct vp_code_note){.rip = vp->regs.rip, .op = op, .length = length};

@@ -42,11 +42,6 @@ uint64_t time_tsc_hz(void)
     return scale.hz;
 }
 
-uint64_t time_tsc(void)
-{
-    return rdtsc();
-}
-
 uint64_t time_100ns(void)
 {
     return scale_to_100ns(&scale, rdtsc());

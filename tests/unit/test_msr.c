@@ -118,6 +118,13 @@ static void assert_write_fails(uint32_t msr, uint64_t value)
     }
 }
 
+/* As they can only be before the VP has run. */
+static void set_privileges(uint64_t privileges)
+{
+    child->privileges = privileges;
+    vp->msrs.permitted = 0;
+}
+
 /* The list of the specification: may be read, may be written (with this value), privileges. */
 static const struct {
     uint32_t first, last;
@@ -164,21 +171,21 @@ static void test_synthetic_msrs_by_privilege(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(synthetic) / sizeof(synthetic[0]); i++) {
         for (uint32_t msr = synthetic[i].first; msr <= synthetic[i].last; msr++) {
-            child->privileges = all;
+            set_privileges(all);
             assert_int_equal(try_read(msr), synthetic[i].is_readable ? MSR_OK : MSR_FAULT);
             assert_int_equal(msr_write(vp, msr, synthetic[i].value), synthetic[i].is_writable ? MSR_OK : MSR_FAULT);
             vp->activity = VP_ACTIVE;
-            child->privileges = all & ~synthetic[i].privileges;
+            set_privileges(all & ~synthetic[i].privileges);
             if (synthetic[i].privileges != 0) {
                 assert_read_fails(msr);
                 assert_write_fails(msr, synthetic[i].value);
             }
-            child->privileges = synthetic[i].privileges; /* these alone are enough */
+            set_privileges(synthetic[i].privileges); /* these alone are enough */
             assert_int_equal(try_read(msr), synthetic[i].is_readable ? MSR_OK : MSR_FAULT);
             vp->activity = VP_ACTIVE;
         }
     }
-    child->privileges = all;
+    set_privileges(all);
     for (uint32_t msr = HV_X64_MSR_FIRST; msr <= HV_X64_MSR_LAST; msr++) {
         if (row_of(msr) == NULL) {
             assert_read_fails(msr);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What an entry is prepared with, and what an exit leaves, where an emulator hides it: TLB invalidations, a single step
- * in a shadow, blocking by NMI, debug registers. On a VMCS that is an array and a processor that counts. SDM vol. 3,
- * Caching Translation Information; Checks on Guest Non-Register State; Debug Exceptions. */
+ * in a shadow, blocking by NMI, debug registers; and which exits are over at once. On a VMCS that is an array and a
+ * processor that counts. SDM vol. 3, Caching Translation Information; Checks on Guest Non-Register State; Debug
+ * Exceptions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,9 @@
 
 #define vmcs_read                fake_read
 #define vmcs_write               fake_write
+#define vmcs_read_uncounted      fake_read
+#define vmcs_write_uncounted     fake_write
+#define irq_window               fake_irq_window
 #define vmx_vmptrld              fake_vmptrld
 #define vmx_vmclear              fake_vmclear
 #define rdmsr                    fake_rdmsr
@@ -36,6 +40,7 @@
 
 static uint64_t fake_read(enum vmcs_field field);
 static void fake_write(enum vmcs_field field, uint64_t value);
+static void fake_irq_window(void);
 static void fake_vmptrld(spa_t vmcs);
 static void fake_vmclear(spa_t vmcs);
 static void fake_invept(enum vmx_invept scope, uint64_t eptp);
@@ -52,11 +57,15 @@ static enum exit_action fake_exit_exception(struct vp *of, uint8_t vector, bool 
 static enum exit_action fake_exit_memory(struct vp *of, const struct exit_memory *access);
 
 #include "vmx/vmx_exit.c"
+#include "vmx/vmx_fast.c"
 #include "vmx/vmx_run.c"
 
 #define FIELD_COUNT 0x8000u
 #define VPID_COUNT  4u
 #define EPTP        0x5000u
+#define RIP         0x401000u
+#define SUBLEAF     3u
+#define RSP_UNREAD  0x7777u
 
 /* What the processor was told to forget since the last entry. */
 struct invalidations {
@@ -67,6 +76,8 @@ static uint64_t vmcs[FIELD_COUNT];
 static struct invalidations told;
 static uint64_t parameter_seen;
 static struct gpa_space space;
+static struct partition partition;
+static bool is_interrupted; /* by an interrupt that waits for the next window */
 static struct cpu cpus[2];
 static struct vmx_cpu own_cpus[2];
 static struct vmx_vp own;
@@ -83,6 +94,12 @@ static uint64_t fake_read(enum vmcs_field field)
 static void fake_write(enum vmcs_field field, uint64_t value)
 {
     vmcs[field] = value;
+}
+
+static void fake_irq_window(void)
+{
+    cpu_this()->interrupt_count += is_interrupted ? 1 : 0;
+    is_interrupted = false;
 }
 
 static void fake_invept(enum vmx_invept scope, uint64_t eptp)
@@ -173,9 +190,9 @@ static bool fake_write_safe(uint32_t msr, uint64_t value)
     return true;
 }
 
-bool vmx_enter(struct vp_regs *regs, uint64_t *host_rsp, bool is_launched)
+bool vmx_enter(struct vp *of, uint64_t *host_rsp, bool is_launched)
 {
-    (void)regs;
+    (void)of;
     (void)host_rsp;
     (void)is_launched;
     return true;
@@ -252,6 +269,9 @@ static int start(void **state)
     own.eptp = EPTP;
     vp.backend = &own;
     vp.space = &space;
+    vp.partition = &partition;
+    memset(&partition, 0, sizeof(partition));
+    is_interrupted = false;
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
     vmcs[VMCS_GUEST_RFLAGS] = vp.regs.rflags;
     return 0;
@@ -388,6 +408,106 @@ static void test_debug_exceptions_update_their_registers(void **state)
     assert_int_equal(vmcs[VMCS_GUEST_DR7], X86_DR7_RESET);
 }
 
+/* The VP has asked for leaf 0 before, and now executes a CPUID of two bytes. */
+static void exit_by_cpuid(void)
+{
+    struct cpuid_answer *answer = cpuid_answer_of(&vp.cpuid, 0);
+
+    *answer = (struct cpuid_answer){.subleaf = SUBLEAF, .kept_for = partition.vp_count + 1, .values = {5, 6, 7, 8}};
+    vp.regs.gpr[VP_RAX] = 0;
+    vp.regs.gpr[VP_RCX] = SUBLEAF;
+    vp.regs.gpr[VP_RSP] = RSP_UNREAD;
+    vmcs[VMCS_EXIT_REASON] = VMX_EXIT_CPUID;
+    vmcs[VMCS_GUEST_RIP] = RIP;
+    vmcs[VMCS_EXIT_INSN_LENGTH] = 2;
+    vmcs[VMCS_GUEST_RFLAGS] = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
+    vmcs[VMCS_GUEST_INTERRUPTIBILITY] = 0;
+}
+
+/* Whether the exit takes the fast path; if not, it has to find everything as it was. */
+static bool is_fast(void)
+{
+    static uint64_t before[FIELD_COUNT];
+    struct vp_regs regs = vp.regs;
+    uint64_t exits = vp.exit_count;
+    bool is_over;
+
+    memcpy(before, vmcs, sizeof(before));
+    is_over = vmx_fast_exit(&vp);
+    if (!is_over) {
+        assert_memory_equal(vmcs, before, sizeof(before));
+        assert_memory_equal(&vp.regs, &regs, sizeof(regs));
+    }
+    assert_int_equal(vp.exit_count, exits + (is_over ? 1 : 0));
+    return is_over;
+}
+
+static void test_an_exit_is_over_at_once(void **state)
+{
+    (void)state;
+    exit_by_cpuid();
+    assert_true(is_fast());
+    assert_int_equal(vp.regs.gpr[VP_RAX], 5);
+    assert_int_equal(vp.regs.gpr[VP_RBX], 6);
+    assert_int_equal(vp.regs.gpr[VP_RCX], 7);
+    assert_int_equal(vp.regs.gpr[VP_RDX], 8);
+    assert_int_equal(vp.regs.gpr[VP_RSP], RSP_UNREAD);
+    assert_int_equal(vmcs[VMCS_GUEST_RIP], RIP + 2);
+    exit_by_cpuid();
+    vmcs[VMCS_EXIT_REASON] = VMX_EXIT_RDMSR;
+    vp.index = 9;
+    vp.regs.gpr[VP_RCX] = vp.msrs.permitted = HV_X64_MSR_VP_INDEX;
+    assert_true(is_fast());
+    assert_int_equal(vp.regs.gpr[VP_RAX], 9);
+    assert_int_equal(vp.regs.gpr[VP_RDX], 0);
+    assert_int_equal(vmcs[VMCS_GUEST_RIP], RIP + 2);
+}
+
+/* What RIP cannot simply be moved on for: a trap behind the instruction, a shadow or blocking by NMI, the end of 4 GiB;
+ * somebody who waits; an event of the last entry. */
+static void test_the_unusual_takes_the_other_way(void **state)
+{
+    (void)state;
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        exit_by_cpuid();
+        vmcs[VMCS_GUEST_RFLAGS] ^= UINT64_C(1) << bit;
+        assert_int_equal(is_fast(), bit != 8 && bit != 16);
+        exit_by_cpuid();
+        vmcs[VMCS_GUEST_INTERRUPTIBILITY] = UINT64_C(1) << bit;
+        assert_false(is_fast());
+        exit_by_cpuid();
+        vp.requests = 1u << bit;
+        assert_false(is_fast());
+        vp.requests = 0;
+    }
+    exit_by_cpuid();
+    vmcs[VMCS_GUEST_RIP] = 0x1fffffffe;
+    assert_false(is_fast());
+    vmcs[VMCS_GUEST_RIP]--;
+    assert_true(is_fast());
+    exit_by_cpuid();
+    own.has_event = true;
+    assert_false(is_fast());
+    own.has_event = false;
+    vmcs[VMCS_EXIT_REASON] = VMX_EXIT_CPUID | VMX_EXIT_ENTRY_FAILED;
+    assert_false(is_fast());
+    vmcs[VMCS_EXIT_REASON] = VMX_EXIT_HLT;
+    assert_false(is_fast());
+}
+
+/* Bochs would not see it at the next entry; with it may come a flush. */
+static void test_an_interrupt_ends_the_fast_path(void **state)
+{
+    (void)state;
+    exit_by_cpuid();
+    is_interrupted = true;
+    assert_true(is_fast());
+    exit_by_cpuid();
+    vmcs[VMCS_GUEST_RFLAGS] &= ~X86_RFLAGS_IF;
+    assert_false(is_fast());
+    assert_true(is_fast());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +518,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_step_in_a_shadow_is_pending, start),
         cmocka_unit_test_setup(test_an_iret_that_faults_keeps_nmis_blocked, start),
         cmocka_unit_test_setup(test_debug_exceptions_update_their_registers, start),
+        cmocka_unit_test_setup(test_an_exit_is_over_at_once, start),
+        cmocka_unit_test_setup(test_the_unusual_takes_the_other_way, start),
+        cmocka_unit_test_setup(test_an_interrupt_ends_the_fast_path, start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
