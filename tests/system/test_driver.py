@@ -533,7 +533,7 @@ frame("x", 0, "7")
 
     def test_input(self):
         """All of a plain file or a pipe reaches the child, and the run goes on when it ends."""
-        text = bytes(range(256)) * 2000
+        text = bytes(range(0x80, 0x100)) * 4000
         path = self.folder / "input"
         path.write_bytes(text)
         script = """
