@@ -225,14 +225,14 @@ static bool event_error_missing(const struct vmcs_state *s)
     return !(s->event & VMX_EVENT_ERROR_VALID) && can_have_error(s) && !(s->limits->basic & VMX_BASIC_ANY_ERROR);
 }
 
-static bool event_error_high(const struct vmcs_state *s)
-{
-    return (s->event & VMX_EVENT_ERROR_VALID) && (s->read(VMCS_ENTRY_EVENT_ERROR) & ERROR_CODE_HIGH);
-}
-
 static bool event_reserved(const struct vmcs_state *s)
 {
     return (s->event & VMX_EVENT_RESERVED) != 0;
+}
+
+static bool event_error_high(const struct vmcs_state *s)
+{
+    return (s->event & VMX_EVENT_ERROR_VALID) && (s->read(VMCS_ENTRY_EVENT_ERROR) & ERROR_CODE_HIGH);
 }
 
 static bool event_length(const struct vmcs_state *s)
@@ -295,8 +295,8 @@ static const struct vmcs_rule control_rules[] = {
     {event_vector, 0, "entry event: the type has no such vector"},
     {event_error_impossible, 0, "entry event: an error code where there can be none"},
     {event_error_missing, 0, "entry event: the error code is missing"},
-    {event_error_high, 0, "entry event: error-code bits 31:16 are not zero"},
     {event_reserved, 0, "entry event: reserved bits"},
+    {event_error_high, 0, "entry event: error-code bits 31:16 are not zero"},
     {event_length, 0, "entry event: the instruction length is impossible"},
     {entry_load_area, 0, "entry MSR-load area: misplaced"},
     {entry_smm, VMX_ENTRY_SMM, "entry controls: entry to SMM outside SMM"},

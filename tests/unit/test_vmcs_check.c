@@ -408,6 +408,11 @@ static const struct provocation provocations[] = {
      good_long,
      {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_PF) | VMX_EVENT_ERROR_VALID},
       {SET, VMCS_ENTRY_EVENT_ERROR, 0x10000}}},
+    /* In the manual's order: they come before the error code. */
+    {"entry event: reserved bits",
+     good_long,
+     {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_PF) | VMX_EVENT_ERROR_VALID | 1u << 12},
+      {SET, VMCS_ENTRY_EVENT_ERROR, 0x10000}}},
     {"entry event: reserved bits", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 2) | 1u << 12}}},
     {"entry event: reserved bits", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 2) | 1u << 30}}},
     {"entry event: the instruction length is impossible",
