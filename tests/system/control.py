@@ -14,8 +14,10 @@ from common import BUILD, STATUS_TIMEOUT, Failure
 from frames import command_input
 
 SOCKET = "control"
-REQUEST_BYTES_MAX = 8192
 COMMAND_BYTES_MAX = 4000
+# Each of them may be an escape of JSON; and what is around.
+REQUEST_BYTES_MAX = 6 * COMMAND_BYTES_MAX + 1000
+CLIENTS_MAX = 64
 TIMEOUT_DEFAULT_S = 120
 
 DESCRIPTION = """\
@@ -84,7 +86,10 @@ class CommandServer:
         for source in readable:
             if source is self.listener:
                 connection, _ = self.listener.accept()
-                self.clients[connection] = Client(connection)
+                if len(self.clients) < CLIENTS_MAX:
+                    self.clients[connection] = Client(connection)
+                else:
+                    connection.close()
             elif source in self.clients:
                 self.serve_client(self.clients[source])
 
@@ -92,7 +97,7 @@ class CommandServer:
         """A request, or the end of a client."""
         try:
             request = client.read()
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
             self.drop(client)
             return
         if request is not None:
@@ -158,6 +163,8 @@ def visible(text):
 
 def ask(folder, child, command, timeout):
     """Gives a command; prints the reply. Failure when it was not done."""
+    if len(command.encode(errors="replace")) > COMMAND_BYTES_MAX:
+        raise Failure(f"a command has at most {COMMAND_BYTES_MAX} bytes")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         try:

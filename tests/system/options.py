@@ -21,6 +21,7 @@ MEMORY_MAX_MIB = 64 * 1024
 # Of all files together: the boot loader puts them below the machine's hole at 2 GiB. Some fit into the root's memory.
 FILES_MAX_MIB = 1024
 ROOT_FILES_MIB = 128
+FIRST_PIECE_MIB = 2048
 DISKS_MAX = 8
 DISK_BLOCK_BYTES = 512
 APPEND_MAX = 1024
@@ -197,10 +198,12 @@ def check_sizes(options):
 
 def machine_memory_mib(options):
     """The machine's memory: the children's with their copies of disks, the root's, and what large files need beside
-    it."""
+    it. From 2 GiB on it comes in two pieces, and at the end of the first one there may be too little for a child, whose
+    memory is in one."""
     files_mib = sum(mib for mib, _, _ in files(options))
     copies_mib = sum(size_mib(disk.path) for disk in options.disk if not disk.is_read_only)
-    return options.children * (options.memory + copies_mib) + ROOT_MEMORY_MIB + max(0, files_mib - ROOT_FILES_MIB)
+    total = options.children * (options.memory + copies_mib) + ROOT_MEMORY_MIB + max(0, files_mib - ROOT_FILES_MIB)
+    return total if total < FIRST_PIECE_MIB else total + min(options.memory, FIRST_PIECE_MIB)
 
 
 def printable(option, text, most):

@@ -14,6 +14,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -498,6 +499,14 @@ for child in range(2):
             whole = (self.folder / "exec.img").read_bytes()
             self.assertEqual(whole, initramfs.joined(*wanted, initramfs.command_archive("true")))
 
+    def test_much_memory(self):
+        """A machine of more than 2 GiB has its memory in two pieces, and a child's fits into one of them."""
+        for memory, wanted in (("1792M", "3840M"), ("4G", "6400M")):
+            status, out, err = self.run_driver("""
+frame("d", 0, argument("-m")); frame("x", 0, "0")
+""", "--memory", memory, "--exec", "true")
+            self.assertEqual((status, out.decode()), (0, wanted), err)
+
     def test_network(self):
         """minroot is told that the children have a network; there is no other kind than those that are named."""
         status, out, _ = self.run_driver("""
@@ -532,23 +541,23 @@ frame("x", 0, "7")
         self.assertEqual(self.log("child0.log"), out)
 
     def test_input(self):
-        """All of a plain file or a pipe reaches the child, and the run goes on when it ends."""
-        text = bytes(range(0x80, 0x100)) * 4000
+        """All of a plain file or a pipe reaches the child, command marks twice; the run goes on when it ends."""
+        text = bytes(range(256)) * 2000
         path = self.folder / "input"
         path.write_bytes(text)
         script = """
 count = 0
-while count < 512000:
+while count < 514000:
     count += len(os.read(0, 1000))
 time.sleep(1)
 frame("c", 0, str(count)); frame("x", 0, "0")
 """
         status, out, err = self.run_driver(script, stdin=text)
-        self.assertEqual((status, out), (0, b"512000"), err)
+        self.assertEqual((status, out), (0, b"514000"), err)
         with open(path, "rb") as file:
             done = subprocess.run(self.command("--timeout", "20"), stdin=file, capture_output=True, timeout=60,
                                   check=False, env=self.environment(script))
-        self.assertEqual((done.returncode, done.stdout), (0, b"512000"), done.stderr)
+        self.assertEqual((done.returncode, done.stdout), (0, b"514000"), done.stderr)
 
     def test_iso(self):
         """An ISO's console is read by a terminal that knows no frames, unless there are several children."""
@@ -658,6 +667,21 @@ time.sleep(60)
                               text=True, timeout=60, check=False, env=self.environment(self.script.read_text()))
         return done.returncode, done.stdout, done.stderr
 
+    def disturb_control(self):
+        """Requests that are none, and clients that ask nothing: they are dropped."""
+        path = str(self.folder / "build/run/control")
+        for request in (b"\n", b"[" * 8000 + b"\n", b'{"child": 1e999, "command": "x"}\n', b"{}\n", b"x" * 30000):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                with contextlib.suppress(OSError):
+                    client.sendall(request)
+                    self.assertEqual(client.recv(1), b"")
+        with contextlib.ExitStack() as stack:
+            for _ in range(80):
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.connect(path)
+            self.assertEqual(client.recv(1), b"")
+
     def test_control(self):
         """A command reaches the root, in a form that no typed byte can have; its reply and its end come back."""
         environment = self.environment("""
@@ -692,6 +716,8 @@ frame("x", 0, "0")
             self.assertEqual(self.control("--child", "2", "x"),
                              (1, "", "partita: there is no child 2, or it has ended\n"))
             self.assertEqual(self.control("a\nb")[0], 1)
+            self.assertEqual(self.control("x" * 4001)[0], 2)
+            self.disturb_control()
             with subprocess.Popen([sys.executable, str(HERE / "driver.py"), "control", "--child", "1", "freeze"],
                                   stderr=subprocess.PIPE, env=environment) as waiting:
                 self.assertEqual(driver.stdout.readline(), b"child1: waiting\n")
@@ -705,13 +731,6 @@ frame("x", 0, "0")
             self.assertEqual(driver.returncode, 0, err)
         self.assertEqual(self.control("x")[0], 2)
         self.assertFalse((self.folder / "build/run/control").exists())
-
-    def test_typed_mark(self):
-        """The byte that begins a command is doubled when somebody types it."""
-        _, out, _ = self.run_driver("""
-frame("c", 0, os.read(0, 100).hex()); frame("x", 0, "0")
-""", stdin=b"a\x1eb\n")
-        self.assertEqual(out, b"611e1e620a")
 
     def test_terminal(self):
         """On a terminal keys arrive unchanged, Ctrl-C too, and Ctrl-A x ends it with the terminal put back."""
