@@ -71,6 +71,15 @@ extern bool svm_has_pause_threshold;
  * after; vp->regs all but RAX, RSP, RIP, RFLAGS (in the VMCB). */
 void svm_enter(struct vp *vp, spa_t vmcb, spa_t host_vmcb);
 
+/* Length of the exiting instruction where the processor says, else 0. KVM offers NextRIP to a nested hypervisor and
+ * leaves it 0 on processors without. */
+static inline uint8_t svm_told_length(const struct vmcb *vmcb)
+{
+    uint64_t length = vmcb->next_rip - vmcb->rip;
+
+    return svm_has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : 0;
+}
+
 /* svm_fast.c: true if the exit is over, and the guest to be entered with the VMCB as it is. For svm_enter(). */
 bool svm_fast_exit(struct vp *vp);
 

@@ -11,10 +11,9 @@
 /* Length of the exiting instruction where the processor says or svm_fast_exit() has found out, else 0. */
 static uint8_t insn_length(struct vp *vp)
 {
-    const struct svm_vp *own = svm_of(vp);
-    uint64_t length = own->vmcb->next_rip - vp->regs.rip;
+    uint8_t told = svm_told_length(svm_of(vp)->vmcb);
 
-    return svm_has_next_rip && length <= X86_INSN_LENGTH_MAX ? (uint8_t)length : own->insn_length;
+    return told != 0 ? told : svm_of(vp)->insn_length;
 }
 
 static NOINLINE enum exit_action handle_io(struct vp *vp, const struct vmcb *vmcb)

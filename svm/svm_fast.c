@@ -36,7 +36,10 @@ static uint64_t begin(struct vp *vp, struct svm_vp *own, enum x86_op op)
     }
     vp->regs.gpr[VP_RAX] = vmcb->rax;
     vp->regs.rip = next_rip;
-    own->insn_length = svm_has_next_rip ? (uint8_t)(vmcb->next_rip - next_rip) : recall(vp, vmcb, op);
+    own->insn_length = svm_told_length(vmcb);
+    if (own->insn_length == 0) {
+        own->insn_length = recall(vp, vmcb, op);
+    }
     return own->insn_length != 0 && exit_fast_advance(&next_rip, own->insn_length) ? next_rip : 0;
 }
 

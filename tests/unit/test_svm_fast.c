@@ -208,6 +208,18 @@ static void test_bytes_are_found_again(void **state)
     ASSERT_NOT_AFTER(vp_code_trail(&vp)->trail.page = NULL);
     ASSERT_NOT_AFTER(vp_code_trail(&vp)->trail.count = GPA_TRAIL_WORDS + 1);
     assert_int_equal(own.insn_length, 0);
+    /* NextRIP is offered and not there, as in KVM on a processor without: the bytes say it, or nobody. */
+    exit_by_noted_cpuid(RIP);
+    svm_has_next_rip = true;
+    vmcb.next_rip = 0;
+    assert_true(is_fast());
+    assert_int_equal(vmcb.rip, RIP + 3);
+    exit_by_cpuid();
+    vmcb.next_rip = 0;
+    vp_code_note(&vp)->length = 0;
+    assert_false(is_fast());
+    vmcb.next_rip = RIP + X86_INSN_LENGTH_MAX + 1;
+    assert_false(is_fast());
     exit_by_noted_cpuid(RIP - RIP % PAGE_SIZE + PAGE_SIZE - 8);
     assert_true(is_fast());
     exit_by_noted_cpuid(RIP - RIP % PAGE_SIZE + PAGE_SIZE - 7);
