@@ -27,20 +27,6 @@ CONSOLE = "console.log"
 INITRD = "with-command.img"
 SECONDS = 900
 
-# Level 1 with KVM; without a guest it shows what is not to be counted.
-KVM_INIT = """#!/bin/sh
-export PATH=/bin
-mount -t proc proc /proc
-mount -t devtmpfs dev /dev 2>/dev/null
-for module in @MODULES@; do
-    insmod "/modules/$module.ko"
-done
-cd /vm
-@COMMAND@
-stty -F /dev/ttyS0 sane
-busybox poweroff -f
-"""
-
 
 def counted(command, folder, console):
     """Runs a machine in which the guest must come up and end; all that it has executed."""
@@ -91,9 +77,7 @@ def ours(folder):
 
 def level_1(folder, command, initrd):
     """The command line of a Linux with KVM that executes this command and ends."""
-    tree = nested.Tree()
-    script = KVM_INIT.replace("@MODULES@", " ".join(nested.MODULES["svm"])).replace("@COMMAND@", command)
-    nested.add_base(tree, script, nested.MODULES["svm"])
+    tree = columns.kvm_tree("svm", f"cd /vm\n{command}")
     nested.add_emulator(tree, machine.emulator())
     tree.add_file("vm/vmlinux", guestfiles.VMLINUX.read_bytes())
     tree.add_file(f"vm/{INITRD}", initrd)

@@ -46,10 +46,18 @@ mount -t devtmpfs dev /dev 2>/dev/null
 for module in @MODULES@; do
     insmod "/modules/$module.ko"
 done
-/bench/vmm /bench/guest.elf @VPS@ </dev/null
+@COMMAND@
 stty -F /dev/ttyS0 sane
 busybox poweroff -f
 """
+
+
+def kvm_tree(cpu, command):
+    """A file system for a Linux that loads KVM, executes this command and ends."""
+    tree = nested.Tree()
+    script = KVM_INIT.replace("@MODULES@", " ".join(nested.MODULES[cpu])).replace("@COMMAND@", command)
+    nested.add_base(tree, script, nested.MODULES[cpu])
+    return tree
 
 
 class Missing(Exception):
@@ -170,9 +178,7 @@ def run_to_end(command, folder, seconds, console):
 def kvm_files(cpu, folder, guest, vps):
     """Writes a Linux whose only program is the least VMM (kvm_vmm.c) with this guest."""
     guestfiles.ensure()
-    tree = nested.Tree()
-    script = KVM_INIT.replace("@MODULES@", " ".join(nested.MODULES[cpu])).replace("@VPS@", str(vps))
-    nested.add_base(tree, script, nested.MODULES[cpu])
+    tree = kvm_tree(cpu, f"/bench/vmm /bench/guest.elf {vps} </dev/null")
     tree.add_file("bench/vmm", KVM_VMM.read_bytes(), 0o755)
     tree.add_file("bench/guest.elf", guest.read_bytes())
     (folder / "level1.img").write_bytes(tree.finish())
