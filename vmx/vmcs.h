@@ -19,6 +19,7 @@
 /* Field encodings: bits 9:1 index, 11:10 type, 14:13 width. */
 enum vmcs_field {
     VMCS_VPID = 0x0000,
+    VMCS_POSTED_VECTOR = 0x0002,
     VMCS_GUEST_ES_SELECTOR = 0x0800,
     VMCS_GUEST_CS_SELECTOR = 0x0802,
     VMCS_GUEST_SS_SELECTOR = 0x0804,
@@ -42,9 +43,11 @@ enum vmcs_field {
     VMCS_EXIT_MSR_STORE = 0x2006,
     VMCS_EXIT_MSR_LOAD = 0x2008,
     VMCS_ENTRY_MSR_LOAD = 0x200a,
+    VMCS_PML_ADDRESS = 0x200e,
     VMCS_TSC_OFFSET = 0x2010,
     VMCS_VIRTUAL_APIC = 0x2012,
     VMCS_APIC_ACCESS = 0x2014,
+    VMCS_POSTED_DESCRIPTOR = 0x2016,
     VMCS_EPT_POINTER = 0x201a,
     VMCS_EOI_EXIT0 = 0x201c, /* four, VMCS_EOI_EXIT_STRIDE apart: bit v, an EOI of vector v exits */
     VMCS_EXIT_GPA = 0x2400,
@@ -248,6 +251,9 @@ enum vmx_activity {
 
 /* Guest interrupt status: highest vectors requested (RVI, low byte) and in service (SVI), as the processor has them. */
 #define VMX_INTERRUPT_STATUS_SVI_SHIFT 8
+
+/* Where the virtual-APIC page has the task priority, in doublewords. */
+#define VMX_VTPR_INDEX (0x80u / sizeof(uint32_t))
 
 /* A segment's access rights: the descriptor's bytes 5 and 6, as in the ABI, and "unusable". */
 #define VMX_SEGMENT_UNUSABLE (1u << 16)

@@ -2,8 +2,8 @@
 /*
  * Our own judge of a VMCS: the checks of SDM vol. 3, chapter "VM Entries", in that order, in words. Here the controls
  * and the host state; guest state is vmcs_check_guest.c's and vmcs_check_segment.c's. Checks of features that no
- * control in vmcs.h turns on are left out, and so are those of what memory holds. The processor is in IA-32e mode and
- * not in system-management mode.
+ * control in vmcs.h turns on are left out, and so are those of what memory holds, but for the task priority. The
+ * processor is in IA-32e mode and not in system-management mode.
  */
 #include "vmx/vmcs_check.h"
 
@@ -13,6 +13,9 @@
 
 #define CR3_TARGETS_MAX     4
 #define TPR_THRESHOLD_MASK  0xfu
+#define TPR_CLASS_SHIFT     4
+#define POSTED_VECTOR_LAST  0xffu
+#define POSTED_BYTES        64u
 #define MSR_ENTRY_BYTES     16u
 #define ERROR_CODE_HIGH     0xffff0000u
 #define EVENT_TYPE_RESERVED 1
@@ -73,6 +76,13 @@ static bool tpr_threshold(const struct vmcs_state *s)
            (s->read(VMCS_TPR_THRESHOLD) & ~(uint64_t)TPR_THRESHOLD_MASK) != 0;
 }
 
+static bool tpr_below_threshold(const struct vmcs_state *s)
+{
+    return (s->cpu & VMX_CPU_TPR_SHADOW) && !(s->cpu2 & (VMX_CPU2_APIC_ACCESS | VMX_CPU2_INTERRUPTS)) &&
+           (s->read(VMCS_TPR_THRESHOLD) & TPR_THRESHOLD_MASK) >
+               (s->apic_page[VMX_VTPR_INDEX] >> TPR_CLASS_SHIFT & TPR_THRESHOLD_MASK);
+}
+
 static bool virtual_nmi_alone(const struct vmcs_state *s)
 {
     return (s->pin & VMX_PIN_VIRTUAL_NMI) && !(s->pin & VMX_PIN_NMI);
@@ -113,6 +123,17 @@ static bool posted_without_acknowledge(const struct vmcs_state *s)
     return (s->pin & VMX_PIN_POSTED) && !(s->exit & VMX_EXIT_ACKNOWLEDGE);
 }
 
+static bool posted_vector(const struct vmcs_state *s)
+{
+    return (s->pin & VMX_PIN_POSTED) && s->read(VMCS_POSTED_VECTOR) > POSTED_VECTOR_LAST;
+}
+
+static bool posted_descriptor(const struct vmcs_state *s)
+{
+    return (s->pin & VMX_PIN_POSTED) && ((s->read(VMCS_POSTED_DESCRIPTOR) & (POSTED_BYTES - 1)) != 0 ||
+                                         vmcs_is_too_wide(s, s->read(VMCS_POSTED_DESCRIPTOR)));
+}
+
 static bool vpid_zero(const struct vmcs_state *s)
 {
     return (s->cpu2 & VMX_CPU2_VPID) && s->read(VMCS_VPID) == 0;
@@ -151,6 +172,11 @@ static bool ept_reserved(const struct vmcs_state *s)
 static bool without_ept(const struct vmcs_state *s)
 {
     return (s->cpu2 & s->about) && !(s->cpu2 & VMX_CPU2_EPT);
+}
+
+static bool pml_address(const struct vmcs_state *s)
+{
+    return (s->cpu2 & VMX_CPU2_PML) && is_no_page(s, VMCS_PML_ADDRESS);
 }
 
 /* Exit and entry controls. */
@@ -208,21 +234,22 @@ static bool event_vector(const struct vmcs_state *s)
            (vmcs_has_event(s, VMX_EVENT_OTHER) && vector != 0);
 }
 
-/* Real mode pushes no error codes. The vector is below 32: event_vector() comes first. */
+/* Real mode pushes no error codes. */
 static bool can_have_error(const struct vmcs_state *s)
 {
-    return vmcs_has_event(s, VMX_EVENT_EXCEPTION) && (!s->is_unrestricted || (s->cr0 & X86_CR0_PE)) &&
+    return vmcs_has_event(s, VMX_EVENT_EXCEPTION) && vmcs_event_vector(s) < X86_VECTOR_EXCEPTION_COUNT &&
+           (!s->is_unrestricted || (s->cr0 & X86_CR0_PE)) &&
            ((s->limits->basic & VMX_BASIC_ANY_ERROR) || (1u << vmcs_event_vector(s) & VMX_VECTORS_WITH_ERROR));
-}
-
-static bool event_error_impossible(const struct vmcs_state *s)
-{
-    return (s->event & VMX_EVENT_ERROR_VALID) && !can_have_error(s);
 }
 
 static bool event_error_missing(const struct vmcs_state *s)
 {
     return !(s->event & VMX_EVENT_ERROR_VALID) && can_have_error(s) && !(s->limits->basic & VMX_BASIC_ANY_ERROR);
+}
+
+static bool event_error_impossible(const struct vmcs_state *s)
+{
+    return (s->event & VMX_EVENT_ERROR_VALID) && !can_have_error(s);
 }
 
 static bool event_reserved(const struct vmcs_state *s)
@@ -267,6 +294,7 @@ static const struct vmcs_rule control_rules[] = {
     {msr_bitmap, 0, "MSR bitmap: not the address of a page"},
     {virtual_apic, 0, "virtual APIC: not the address of a page"},
     {tpr_threshold, 0, "TPR threshold: bits 31:4 are not zero"},
+    {tpr_below_threshold, 0, "TPR threshold: above the class of the task priority"},
     {virtual_nmi_alone, 0, "pin-based controls: virtual NMIs without NMI exiting"},
     {nmi_window_alone, 0, "primary processor-based controls: NMI-window exiting without virtual NMIs"},
     {apic_access, 0, "APIC-access address: not the address of a page"},
@@ -279,12 +307,15 @@ static const struct vmcs_rule control_rules[] = {
     {delivery_alone, 0, "secondary processor-based controls: virtual-interrupt delivery without interrupt exiting"},
     {posted_without_delivery, 0, "pin-based controls: posted interrupts without virtual-interrupt delivery"},
     {posted_without_acknowledge, 0, "pin-based controls: posted interrupts without acknowledging on exit"},
+    {posted_vector, 0, "posted-interrupt notification vector: above 255"},
+    {posted_descriptor, 0, "posted-interrupt descriptor: misplaced"},
     {vpid_zero, 0, "VPID: zero"},
     {ept_type, 0, "EPT pointer: the memory type is not supported"},
     {ept_levels, 0, "EPT pointer: the page walk is not of four levels"},
     {ept_accessed, 0, "EPT pointer: accessed and dirty flags are not supported"},
     {ept_reserved, 0, "EPT pointer: reserved bits"},
     {without_ept, VMX_CPU2_PML, "secondary processor-based controls: page-modification logging without EPT"},
+    {pml_address, 0, "PML address: not the address of a page"},
     {without_ept, VMX_CPU2_UNRESTRICTED, "secondary processor-based controls: unrestricted guest without EPT"},
     {exit_forbidden, 0, "exit controls: reserved bits"},
     {save_timer_alone, 0, "exit controls: the timer is saved but not on"},
@@ -293,8 +324,8 @@ static const struct vmcs_rule control_rules[] = {
     {entry_forbidden, 0, "entry controls: reserved bits"},
     {event_type, 0, "entry event: the type is reserved"},
     {event_vector, 0, "entry event: the type has no such vector"},
-    {event_error_impossible, 0, "entry event: an error code where there can be none"},
     {event_error_missing, 0, "entry event: the error code is missing"},
+    {event_error_impossible, 0, "entry event: an error code where there can be none"},
     {event_reserved, 0, "entry event: reserved bits"},
     {event_error_high, 0, "entry event: error-code bits 31:16 are not zero"},
     {event_length, 0, "entry event: the instruction length is impossible"},
@@ -415,10 +446,12 @@ const struct vmcs_rule_table *const vmcs_rule_tables[VMCS_RULE_TABLE_COUNT] = {
     &vmcs_control_rules, &vmcs_host_rules, &vmcs_register_rules, &vmcs_segment_rules, &vmcs_rest_rules,
 };
 
-static void read_state(struct vmcs_state *s, uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits)
+void vmcs_read_state(struct vmcs_state *s, uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits,
+                     const uint32_t *apic_page)
 {
     s->read = read;
     s->limits = limits;
+    s->apic_page = apic_page;
     s->pin = (uint32_t)read(VMCS_PIN_CONTROLS);
     s->cpu = (uint32_t)read(VMCS_CPU_CONTROLS);
     s->cpu2 = (s->cpu & VMX_CPU_SECONDARY) ? (uint32_t)read(VMCS_CPU2_CONTROLS) : 0;
@@ -447,11 +480,12 @@ static void read_state(struct vmcs_state *s, uint64_t (*read)(enum vmcs_field fi
     }
 }
 
-const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits)
+const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits,
+                       const uint32_t *apic_page)
 {
     struct vmcs_state state;
 
-    read_state(&state, read, limits);
+    vmcs_read_state(&state, read, limits, apic_page);
     for (uint32_t i = 0; i < VMCS_RULE_TABLE_COUNT; i++) {
         for (size_t j = 0; j < vmcs_rule_tables[i]->count; j++) {
             const struct vmcs_rule *rule = &vmcs_rule_tables[i]->rules[j];

@@ -4,6 +4,7 @@
 
 /* Our own judge of a VMCS: the checks that a VM entry makes, in the manual's order, in words. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmx/vmcs.h"
@@ -23,13 +24,15 @@ struct vmx_limits {
     uint64_t basic;    /* IA32_VMX_BASIC, VMX_BASIC_ */
     uint64_t misc;     /* IA32_VMX_MISC, VMX_MISC_ */
     uint8_t physical_bits;
+    bool has_sgx, has_rtm; /* enclaves; transactions whose debug exceptions are special */
 };
 
 /*
  * The first rule of SDM vol. 3, "Checks on VMX Controls and Host-State Area" and "Checking and Loading Guest State"
  * that the VMCS behind `read` breaks, in words; null if it breaks none. Only fields whose controls exist on the
- * processor are read. The address spaces that fields point into are not looked at.
+ * processor are read. Of memory only the virtual-APIC page is looked at, which is `apic_page` whatever its field says.
  */
-const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits);
+const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits,
+                       const uint32_t *apic_page);
 
 #endif

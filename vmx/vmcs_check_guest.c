@@ -242,6 +242,11 @@ static bool enclave_mov_ss(const struct vmcs_state *s)
     return (s->blocked & VMX_IN_ENCLAVE) && (s->blocked & VMX_BLOCKED_MOV_SS);
 }
 
+static bool enclave_without_sgx(const struct vmcs_state *s)
+{
+    return (s->blocked & VMX_IN_ENCLAVE) && !s->limits->has_sgx;
+}
+
 static bool pending_reserved(const struct vmcs_state *s)
 {
     return (s->read(VMCS_GUEST_PENDING_DEBUG) & PENDING_RESERVED) != 0;
@@ -273,6 +278,11 @@ static bool pending_rtm(const struct vmcs_state *s)
     uint64_t pending = s->read(VMCS_GUEST_PENDING_DEBUG);
 
     return (pending & PENDING_RTM) && pending != (PENDING_RTM | PENDING_ENABLED);
+}
+
+static bool pending_without_rtm(const struct vmcs_state *s)
+{
+    return !s->limits->has_rtm && (s->read(VMCS_GUEST_PENDING_DEBUG) & PENDING_RTM);
 }
 
 static bool pending_rtm_mov_ss(const struct vmcs_state *s)
@@ -325,10 +335,12 @@ static const struct vmcs_rule rest_rules[] = {
     {nmi_blocked, VMX_BLOCKED_STI, "guest interruptibility: an NMI is injected while STI blocks"},
     {nmi_in_nmi, VMX_BLOCKED_NMI, "guest interruptibility: an NMI is injected while NMIs are blocked"},
     {enclave_mov_ss, 0, "guest interruptibility: MOV SS blocks in an enclave"},
+    {enclave_without_sgx, 0, "guest interruptibility: in an enclave, which the processor does not have"},
     {pending_reserved, 0, "guest pending debug exceptions: reserved bits"},
     {step_missing, 0, "guest pending debug exceptions: BS is clear but a single step was held back"},
     {step_unwanted, 0, "guest pending debug exceptions: BS is set but no single step was held back"},
     {pending_rtm, 0, "guest pending debug exceptions: RTM goes with a breakpoint and nothing else"},
+    {pending_without_rtm, 0, "guest pending debug exceptions: RTM is set, which the processor does not have"},
     {pending_rtm_mov_ss, 0, "guest pending debug exceptions: RTM is set while MOV SS blocks"},
     {link_pointer, 0, "VMCS link pointer: bits are clear"},
     {pdpte, VMCS_GUEST_PDPTE0, "guest PDPTE 0: reserved bits"},

@@ -33,6 +33,7 @@ struct vmcs_segment {
 struct vmcs_state {
     uint64_t (*read)(enum vmcs_field field);
     const struct vmx_limits *limits;
+    const uint32_t *apic_page;
     uint32_t pin, cpu, exit, entry;
     uint32_t cpu2;  /* 0 while it is not activated */
     uint32_t event; /* the entry event, 0 unless it is valid */
@@ -67,6 +68,10 @@ extern const struct vmcs_rule_table vmcs_rest_rules;     /* all other guest stat
 /* All of them, in the order in which a VM entry checks. */
 #define VMCS_RULE_TABLE_COUNT 5u
 extern const struct vmcs_rule_table *const vmcs_rule_tables[VMCS_RULE_TABLE_COUNT];
+
+/* What vmcs_check() asks its rules about; all but `about`. */
+void vmcs_read_state(struct vmcs_state *state, uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits,
+                     const uint32_t *apic_page);
 
 /* For rules of more than one area: the field `about` does not hold a canonical address. */
 bool vmcs_not_canonical(const struct vmcs_state *state);

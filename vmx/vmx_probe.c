@@ -9,6 +9,9 @@
 #define CPUID_FEATURES_ECX_VMX (1u << 5)
 #define CPUID_ADDRESS_SIZES    0x80000008u
 #define PHYSICAL_BITS_MASK     0xffu
+#define CPUID_STRUCTURED       7u
+#define CPUID_STRUCTURED_SGX   (1u << 2)
+#define CPUID_STRUCTURED_RTM   (1u << 11)
 #define VPID_COUNT             0x10000u
 
 struct backend_features vmx_features;
@@ -24,8 +27,11 @@ static struct vmx_allowed read_allowed(uint32_t msr)
 
 static void read_limits(void)
 {
+    uint32_t structured = cpuid(0, 0).eax >= CPUID_STRUCTURED ? cpuid(CPUID_STRUCTURED, 0).ebx : 0;
     bool has_true;
 
+    vmx_limits.has_sgx = (structured & CPUID_STRUCTURED_SGX) != 0;
+    vmx_limits.has_rtm = (structured & CPUID_STRUCTURED_RTM) != 0;
     vmx_limits.basic = rdmsr(X86_MSR_VMX_BASIC);
     vmx_limits.misc = rdmsr(X86_MSR_VMX_MISC);
     has_true = (vmx_limits.basic & VMX_BASIC_TRUE_CONTROLS) != 0;

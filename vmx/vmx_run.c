@@ -278,7 +278,7 @@ static uint64_t read_field(enum vmcs_field field)
 /* A VP state that the processor refuses: say which rule it breaks. The partition is lost, the machine is not. */
 static NOINLINE enum exit_action refuse_entry(struct vp *vp, uint32_t reason)
 {
-    const char *rule = vmcs_check(read_field, &vmx_limits);
+    const char *rule = vmcs_check(read_field, &vmx_limits, vmx_of(vp)->apic_page);
     char what[64];
 
     fmt_snprintf(what, sizeof(what), "state refused by the processor, no rule known (qualification %lx)",
@@ -301,7 +301,8 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     /* Published before the generation is read: pairs with gpa_flush(), which raises it and then looks for us. */
     atomic_store_explicit(&cpu->guest_space, vp->space, memory_order_seq_cst);
     tlb_prepare(vp, own_cpu, own);
-    is_good = !own->needs_check || !backend_checks_entries || vmcs_check(read_field, &vmx_limits) == NULL;
+    is_good =
+        !own->needs_check || !backend_checks_entries || vmcs_check(read_field, &vmx_limits, own->apic_page) == NULL;
     own->needs_check = false;
     is_entered = is_good && vmx_enter(vp, &own->host_rsp, own->is_launched);
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);

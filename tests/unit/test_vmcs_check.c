@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* links: vmx/vmcs_check.c vmx/vmcs_check_guest.c vmx/vmcs_check_segment.c */
-/* The rules that name what is wrong with a VMCS: good states break none, and each rule is broken once, alone. SDM vol.
- * 3, VM Entries. */
+/* The rules that name what is wrong with a VMCS: good states break none, each rule is broken alone and together with
+ * later ones. SDM vol. 3, VM Entries. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,8 @@
 #include "vmx/vmcs_check_rules.h"
 
 #define FIELD_LAST          VMCS_HOST_RIP
-#define RULES_MAX           400u
+#define BROKEN_MAX          400u
+#define TEXT_BYTES          100u
 #define CHANGES_MAX         6
 #define NOT_CANONICAL       0x0000800000000000ull
 #define PHYSICAL_BITS       39
@@ -29,6 +30,9 @@
 #define CR0_LONG            (X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG)
 #define CR4_LONG            (X86_CR4_PAE | X86_CR4_VMXE | X86_CR4_OSFXSR)
 #define EFER_LONG           (X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE)
+/* What a text begins with instead of one register's name. */
+#define FOR_DATA            "guest DS, ES, FS, GS: "
+#define FOR_ALL             "guest CS to GS: "
 #define EVENT(type, vector) (VMX_EVENT_VALID | (uint32_t)(type) << VMX_EVENT_TYPE_SHIFT | (vector))
 
 /* What a change does to a field. */
@@ -46,16 +50,27 @@ struct change {
     uint64_t value;
 };
 
-/* A way to break one rule. */
+/* A way to break one rule. If the text begins with FOR_DATA or FOR_ALL, of each of these segment registers: the fields
+ * are those of ES. */
 struct provocation {
     const char *text;
     void (*start)(void);
     struct change changes[CHANGES_MAX];
 };
 
+/* A provocation, of one register. */
+struct broken {
+    const struct provocation *how;
+    uint32_t field_offset;
+    char text[TEXT_BYTES];
+    size_t rank; /* of the rule, by the manual */
+};
+
 static uint64_t fields[FIELD_LAST + 1];
+static uint32_t apic_page[PAGE_SIZE / sizeof(uint32_t)];
 static struct vmx_limits limits;
-static bool was_provoked[VMCS_RULE_TABLE_COUNT][RULES_MAX];
+static struct broken broken[BROKEN_MAX];
+static size_t broken_count;
 
 /* The field exists on a processor with these limits. */
 static bool exists(enum vmcs_field field)
@@ -63,6 +78,11 @@ static bool exists(enum vmcs_field field)
     uint32_t cpu2 = (limits.cpu.may & VMX_CPU_SECONDARY) ? limits.cpu2.may : 0;
 
     switch ((uint32_t)field) {
+    case VMCS_POSTED_VECTOR:
+    case VMCS_POSTED_DESCRIPTOR:
+        return (limits.pin.may & VMX_PIN_POSTED) != 0;
+    case VMCS_PML_ADDRESS:
+        return (cpu2 & VMX_CPU2_PML) != 0;
     case VMCS_VPID:
         return (cpu2 & VMX_CPU2_VPID) != 0;
     case VMCS_CPU2_CONTROLS:
@@ -128,6 +148,8 @@ static void set_limits(void)
         .ept_vpid = VMX_CAP_EPT_WALK_4 | VMX_CAP_EPT_WB,
         .misc = VMX_MISC_HLT | VMX_MISC_HLT << 1 | VMX_MISC_HLT << 2,
         .physical_bits = PHYSICAL_BITS,
+        .has_sgx = true,
+        .has_rtm = true,
     };
 }
 
@@ -167,6 +189,7 @@ static void good_long(void)
     fields[VMCS_IO_BITMAP_B] = 0x11000;
     fields[VMCS_MSR_BITMAP] = 0x12000;
     fields[VMCS_VIRTUAL_APIC] = 0x13000;
+    apic_page[VMX_VTPR_INDEX] = 0x4f;
     fields[VMCS_APIC_ACCESS] = 0x14000;
     fields[VMCS_EPT_POINTER] = 0x15000 | VMX_EPTP_LEVELS_4 | VMX_EPTP_WB;
     fields[VMCS_VPID] = 1;
@@ -262,6 +285,34 @@ static void long_with_apic(void)
     fields[VMCS_CPU2_CONTROLS] |= VMX_CPU2_X2APIC | VMX_CPU2_APIC_REGISTERS | VMX_CPU2_INTERRUPTS;
 }
 
+static void long_with_posted_interrupts(void)
+{
+    long_with_apic();
+    fields[VMCS_PIN_CONTROLS] |= VMX_PIN_POSTED;
+    fields[VMCS_EXIT_CONTROLS] |= VMX_EXIT_ACKNOWLEDGE;
+    fields[VMCS_POSTED_VECTOR] = 0xff;
+    fields[VMCS_POSTED_DESCRIPTOR] = 0x16040;
+}
+
+static void long_with_pml(void)
+{
+    good_long();
+    fields[VMCS_CPU2_CONTROLS] |= VMX_CPU2_PML;
+    fields[VMCS_PML_ADDRESS] = 0x17000;
+}
+
+static void long_without_sgx(void)
+{
+    good_long();
+    limits.has_sgx = false;
+}
+
+static void long_without_rtm(void)
+{
+    good_long();
+    limits.has_rtm = false;
+}
+
 static void long_without_walk_4(void)
 {
     good_long();
@@ -308,11 +359,16 @@ static void (*const good_states[])(void) = {
     good_8086,
     long_flags_supported,
     long_with_apic,
+    long_with_posted_interrupts,
+    long_with_pml,
+    long_without_sgx,
+    long_without_rtm,
     unrestricted_long,
     unrestricted_protected,
     good_pae_unrestricted,
 };
 
+/* In the order in which the manual has the rules. */
 static const struct provocation provocations[] = {
     {"pin-based controls: reserved bits", good_long, {{CLEAR, VMCS_PIN_CONTROLS, 2}}},
     {"pin-based controls: reserved bits", good_long, {{ADD, VMCS_PIN_CONTROLS, 0x100}}},
@@ -326,6 +382,7 @@ static const struct provocation provocations[] = {
     {"MSR bitmap: not the address of a page", good_long, {{ADD, VMCS_MSR_BITMAP, 1}}},
     {"virtual APIC: not the address of a page", good_long, {{ADD, VMCS_VIRTUAL_APIC, TOO_WIDE}}},
     {"TPR threshold: bits 31:4 are not zero", good_long, {{SET, VMCS_TPR_THRESHOLD, 0x10}}},
+    {"TPR threshold: above the class of the task priority", good_long, {{SET, VMCS_TPR_THRESHOLD, 5}}},
     {"pin-based controls: virtual NMIs without NMI exiting", good_long, {{CLEAR, VMCS_PIN_CONTROLS, VMX_PIN_NMI}}},
     {"primary processor-based controls: NMI-window exiting without virtual NMIs",
      good_long,
@@ -354,6 +411,11 @@ static const struct provocation provocations[] = {
     {"pin-based controls: posted interrupts without acknowledging on exit",
      good_long,
      {{ADD, VMCS_PIN_CONTROLS, VMX_PIN_POSTED}, {ADD, VMCS_CPU2_CONTROLS, VMX_CPU2_INTERRUPTS}}},
+    {"posted-interrupt notification vector: above 255",
+     long_with_posted_interrupts,
+     {{SET, VMCS_POSTED_VECTOR, 0x100}}},
+    {"posted-interrupt descriptor: misplaced", long_with_posted_interrupts, {{ADD, VMCS_POSTED_DESCRIPTOR, 0x20}}},
+    {"posted-interrupt descriptor: misplaced", long_with_posted_interrupts, {{ADD, VMCS_POSTED_DESCRIPTOR, TOO_WIDE}}},
     {"VPID: zero", good_long, {{SET, VMCS_VPID, 0}}},
     {"EPT pointer: the memory type is not supported", good_long, {{CLEAR, VMCS_EPT_POINTER, VMX_EPTP_TYPE_MASK}}},
     {"EPT pointer: the memory type is not supported", long_flags_supported, {{ADD, VMCS_EPT_POINTER, 1}}},
@@ -367,6 +429,8 @@ static const struct provocation provocations[] = {
     {"secondary processor-based controls: page-modification logging without EPT",
      good_long,
      {{SET, VMCS_CPU2_CONTROLS, VMX_CPU2_PML}}},
+    {"PML address: not the address of a page", long_with_pml, {{ADD, VMCS_PML_ADDRESS, 1}}},
+    {"PML address: not the address of a page", long_with_pml, {{ADD, VMCS_PML_ADDRESS, TOO_WIDE}}},
     {"secondary processor-based controls: unrestricted guest without EPT",
      good_long,
      {{SET, VMCS_CPU2_CONTROLS, VMX_CPU2_UNRESTRICTED}}},
@@ -389,6 +453,12 @@ static const struct provocation provocations[] = {
     {"entry event: the type has no such vector", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 3)}}},
     {"entry event: the type has no such vector", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, 32)}}},
     {"entry event: the type has no such vector", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_OTHER, 1)}}},
+    {"entry event: the error code is missing",
+     good_long,
+     {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_GP)}}},
+    {"entry event: the error code is missing",
+     unrestricted_protected,
+     {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_AC)}}},
     {"entry event: an error code where there can be none",
      good_long,
      {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_UD) | VMX_EVENT_ERROR_VALID}}},
@@ -398,23 +468,12 @@ static const struct provocation provocations[] = {
     {"entry event: an error code where there can be none",
      good_real,
      {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_GP) | VMX_EVENT_ERROR_VALID}}},
-    {"entry event: the error code is missing",
-     good_long,
-     {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_GP)}}},
-    {"entry event: the error code is missing",
-     unrestricted_protected,
-     {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_AC)}}},
+    {"entry event: reserved bits", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 2) | 1u << 12}}},
+    {"entry event: reserved bits", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 2) | 1u << 30}}},
     {"entry event: error-code bits 31:16 are not zero",
      good_long,
      {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_PF) | VMX_EVENT_ERROR_VALID},
       {SET, VMCS_ENTRY_EVENT_ERROR, 0x10000}}},
-    /* In the manual's order: they come before the error code. */
-    {"entry event: reserved bits",
-     good_long,
-     {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_EXCEPTION, X86_VECTOR_PF) | VMX_EVENT_ERROR_VALID | 1u << 12},
-      {SET, VMCS_ENTRY_EVENT_ERROR, 0x10000}}},
-    {"entry event: reserved bits", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 2) | 1u << 12}}},
-    {"entry event: reserved bits", good_long, {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_NMI, 2) | 1u << 30}}},
     {"entry event: the instruction length is impossible",
      good_long,
      {{SET, VMCS_ENTRY_EVENT, EVENT(VMX_EVENT_SOFTWARE, 0x80)}}},
@@ -502,6 +561,7 @@ static const struct provocation provocations[] = {
     {"guest TR: TI is set", good_long, {{ADD, VMCS_GUEST_TR_SELECTOR, 4}}},
     {"guest LDTR: TI is set", good_pae, {{ADD, VMCS_GUEST_LDTR_SELECTOR, 4}}},
     {"guest SS: the RPL is not the CS RPL", good_long, {{ADD, VMCS_GUEST_SS_SELECTOR, 3}}},
+    {FOR_ALL "the base is not the selector times 16 in virtual-8086 mode", good_8086, {{ADD, VMCS_GUEST_ES_BASE, 1}}},
     {"guest TR: the base is not canonical", good_8086, {{SET, VMCS_GUEST_TR_BASE, NOT_CANONICAL}}},
     {"guest FS: the base is not canonical", good_long, {{SET, VMCS_GUEST_FS_BASE, NOT_CANONICAL}}},
     {"guest GS: the base is not canonical", good_long, {{SET, VMCS_GUEST_GS_BASE, NOT_CANONICAL}}},
@@ -510,11 +570,17 @@ static const struct provocation provocations[] = {
     {"guest SS: base bits 63:32 are not zero", good_long, {{ADD, VMCS_GUEST_SS_BASE, 1ull << 32}}},
     {"guest DS: base bits 63:32 are not zero", good_real, {{ADD, VMCS_GUEST_DS_BASE, 1ull << 63}}},
     {"guest ES: base bits 63:32 are not zero", good_pae, {{ADD, VMCS_GUEST_ES_BASE, 1ull << 32}}},
+    {FOR_ALL "the limit is not 0xffff in virtual-8086 mode", good_8086, {{SET, VMCS_GUEST_ES_LIMIT, 0xfffff}}},
+    {FOR_ALL "the access rights are not 0xf3 in virtual-8086 mode", good_8086, {{SET, VMCS_GUEST_ES_ACCESS, 0x93}}},
+    {FOR_ALL "the access rights are not 0xf3 in virtual-8086 mode", good_8086, {{ADD, VMCS_GUEST_ES_ACCESS, UNUSABLE}}},
     {"guest CS: the type is not accessed code", good_long, {{SET, VMCS_GUEST_CS_ACCESS, 0xa09a}}},
     {"guest CS: the type is not accessed code", good_long, {{SET, VMCS_GUEST_CS_ACCESS, 0xa093}}},
     {"guest CS: the type is not accessed code", good_real, {{SET, VMCS_GUEST_CS_ACCESS, 0x97}}},
     {"guest SS: the type is not accessed and writable data", good_long, {{SET, VMCS_GUEST_SS_ACCESS, 0xc09b}}},
     {"guest SS: the type is not accessed and writable data", good_long, {{SET, VMCS_GUEST_SS_ACCESS, 0xc091}}},
+    {FOR_DATA "the type is not accessed", good_pae, {{SET, VMCS_GUEST_ES_ACCESS, 0xc0f2}}},
+    {FOR_DATA "the type is code that cannot be read", good_pae, {{SET, VMCS_GUEST_ES_ACCESS, 0xc0f9}}},
+    {FOR_ALL "S is clear", good_pae, {{CLEAR, VMCS_GUEST_ES_ACCESS, X86_SEG_ATTR_S}}},
     {"guest CS: the DPL of data is not zero",
      good_pae_unrestricted,
      {{SET, VMCS_GUEST_CS_ACCESS, 0xc0f3}, {SET, VMCS_GUEST_SS_ACCESS, 0xc093}}},
@@ -535,7 +601,13 @@ static const struct provocation provocations[] = {
     {"guest SS: the DPL is not zero in real mode or beside data in CS",
      unrestricted_protected,
      {{SET, VMCS_GUEST_CS_ACCESS, 0x93}, {SET, VMCS_GUEST_SS_ACCESS, 0xf3}}},
+    {FOR_DATA "the DPL is below the RPL", good_pae, {{CLEAR, VMCS_GUEST_ES_ACCESS, 0x20}}},
+    {FOR_ALL "not present", good_pae, {{CLEAR, VMCS_GUEST_ES_ACCESS, X86_SEG_ATTR_P}}},
+    {FOR_ALL "access-rights bits 11:8 are not zero", good_pae, {{ADD, VMCS_GUEST_ES_ACCESS, 0x400}}},
     {"guest CS: L and D/B are both set", good_long, {{ADD, VMCS_GUEST_CS_ACCESS, X86_SEG_ATTR_DB}}},
+    {FOR_ALL "G is set but the limit does not end a page", good_pae, {{SET, VMCS_GUEST_ES_LIMIT, 0xfffffffe}}},
+    {FOR_ALL "G is clear but the limit is above 1 MiB", good_pae, {{CLEAR, VMCS_GUEST_ES_ACCESS, X86_SEG_ATTR_G}}},
+    {FOR_ALL "access-rights bits 31:17 are not zero", good_pae, {{ADD, VMCS_GUEST_ES_ACCESS, 1u << 20}}},
     {"guest TR: the type is not a busy TSS", good_long, {{SET, VMCS_GUEST_TR_ACCESS, 0x89}}},
     {"guest TR: the type is not a busy TSS", good_long, {{SET, VMCS_GUEST_TR_ACCESS, 0x83}}},
     {"guest TR: the type is not a busy TSS", good_8086, {{SET, VMCS_GUEST_TR_ACCESS, 0x82}}},
@@ -625,6 +697,9 @@ static const struct provocation provocations[] = {
     {"guest interruptibility: MOV SS blocks in an enclave",
      good_long,
      {{SET, VMCS_GUEST_INTERRUPTIBILITY, VMX_IN_ENCLAVE | VMX_BLOCKED_MOV_SS}}},
+    {"guest interruptibility: in an enclave, which the processor does not have",
+     long_without_sgx,
+     {{SET, VMCS_GUEST_INTERRUPTIBILITY, VMX_IN_ENCLAVE}}},
     {"guest pending debug exceptions: reserved bits", good_long, {{SET, VMCS_GUEST_PENDING_DEBUG, 1u << 4}}},
     {"guest pending debug exceptions: reserved bits", good_long, {{SET, VMCS_GUEST_PENDING_DEBUG, 1u << 13}}},
     {"guest pending debug exceptions: reserved bits", good_long, {{SET, VMCS_GUEST_PENDING_DEBUG, 1u << 15}}},
@@ -650,6 +725,9 @@ static const struct provocation provocations[] = {
     {"guest pending debug exceptions: RTM goes with a breakpoint and nothing else",
      good_long,
      {{SET, VMCS_GUEST_PENDING_DEBUG, 1u << 16 | 1u << 12 | 1}}},
+    {"guest pending debug exceptions: RTM is set, which the processor does not have",
+     long_without_rtm,
+     {{SET, VMCS_GUEST_PENDING_DEBUG, 1u << 16 | 1u << 12}}},
     {"guest pending debug exceptions: RTM is set while MOV SS blocks",
      good_long,
      {{SET, VMCS_GUEST_PENDING_DEBUG, 1u << 16 | 1u << 12}, {SET, VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKED_MOV_SS}}},
@@ -658,30 +736,6 @@ static const struct provocation provocations[] = {
     {"guest PDPTE 1: reserved bits", good_pae, {{ADD, VMCS_GUEST_PDPTE0 + 2, 0x100}}},
     {"guest PDPTE 2: reserved bits", good_pae, {{ADD, VMCS_GUEST_PDPTE0 + 4, TOO_WIDE}}},
     {"guest PDPTE 3: reserved bits", good_pae, {{ADD, VMCS_GUEST_PDPTE0 + 6, 1}}},
-};
-
-/* One provocation of a rule that several segment registers have; the fields are those of ES. */
-struct segment_provocation {
-    const char *words;
-    void (*start)(void);
-    bool is_for_data; /* not CS and SS */
-    struct change change;
-};
-
-static const struct segment_provocation segment_provocations[] = {
-    {"the base is not the selector times 16 in virtual-8086 mode", good_8086, false, {ADD, VMCS_GUEST_ES_BASE, 1}},
-    {"the limit is not 0xffff in virtual-8086 mode", good_8086, false, {SET, VMCS_GUEST_ES_LIMIT, 0xfffff}},
-    {"the access rights are not 0xf3 in virtual-8086 mode", good_8086, false, {SET, VMCS_GUEST_ES_ACCESS, 0x93}},
-    {"the access rights are not 0xf3 in virtual-8086 mode", good_8086, false, {ADD, VMCS_GUEST_ES_ACCESS, UNUSABLE}},
-    {"the type is not accessed", good_pae, true, {SET, VMCS_GUEST_ES_ACCESS, 0xc0f2}},
-    {"the type is code that cannot be read", good_pae, true, {SET, VMCS_GUEST_ES_ACCESS, 0xc0f9}},
-    {"S is clear", good_pae, false, {CLEAR, VMCS_GUEST_ES_ACCESS, X86_SEG_ATTR_S}},
-    {"the DPL is below the RPL", good_pae, true, {CLEAR, VMCS_GUEST_ES_ACCESS, 0x20}},
-    {"not present", good_pae, false, {CLEAR, VMCS_GUEST_ES_ACCESS, X86_SEG_ATTR_P}},
-    {"access-rights bits 11:8 are not zero", good_pae, false, {ADD, VMCS_GUEST_ES_ACCESS, 0x400}},
-    {"G is set but the limit does not end a page", good_pae, false, {SET, VMCS_GUEST_ES_LIMIT, 0xfffffffe}},
-    {"G is clear but the limit is above 1 MiB", good_pae, false, {CLEAR, VMCS_GUEST_ES_ACCESS, X86_SEG_ATTR_G}},
-    {"access-rights bits 31:17 are not zero", good_pae, false, {ADD, VMCS_GUEST_ES_ACCESS, 1u << 20}},
 };
 
 static void apply(const struct change *change, uint32_t offset)
@@ -703,21 +757,82 @@ static void apply(const struct change *change, uint32_t offset)
     }
 }
 
-/* The state breaks this rule first; remembers that it could be broken. */
-static void expect(const char *wanted)
+static bool begins_with(const char *text, const char *words)
 {
-    const char *text = vmcs_check(fake_read, &limits);
+    return strncmp(text, words, strlen(words)) == 0;
+}
 
-    if (text == NULL) {
-        fail_msg("no complaint, wanted: %s", wanted);
-        return;
-    }
-    assert_string_equal(text, wanted);
-    for (uint32_t i = 0; i < VMCS_RULE_TABLE_COUNT; i++) {
-        for (size_t j = 0; j < vmcs_rule_tables[i]->count; j++) {
-            was_provoked[i][j] |= vmcs_rule_tables[i]->rules[j].text == text;
+/* Adds a provocation; a rule has all of its provocations in a row. */
+static void add_broken(const struct provocation *how, uint32_t segment, const char *name, const char *words)
+{
+    struct broken *next = &broken[broken_count];
+
+    assert_true(broken_count < BROKEN_MAX);
+    next->how = how;
+    next->field_offset = segment * VMCS_SEGMENT_STRIDE;
+    (void)snprintf(next->text, sizeof(next->text), "%s%s", name, words);
+    if (broken_count != 0) {
+        bool is_new = strcmp(next[-1].text, next->text) != 0;
+
+        next->rank = next[-1].rank + (is_new ? 1 : 0);
+        for (size_t i = 0; is_new && i < broken_count; i++) {
+            assert_string_not_equal(broken[i].text, next->text);
         }
     }
+    broken_count++;
+}
+
+/* Adds those of one rule, or of one rule for each of several registers. */
+static void add_provocations(const struct provocation *first, size_t count)
+{
+    static const struct {
+        const char *name;
+        uint32_t segment;
+    } registers[] = {
+        {"guest CS: ", X86_SEG_CS}, {"guest SS: ", X86_SEG_SS}, {"guest DS: ", X86_SEG_DS},
+        {"guest ES: ", X86_SEG_ES}, {"guest FS: ", X86_SEG_FS}, {"guest GS: ", X86_SEG_GS},
+    };
+    const char *prefix = begins_with(first->text, FOR_ALL) ? FOR_ALL : FOR_DATA;
+
+    if (!begins_with(first->text, prefix)) {
+        for (size_t i = 0; i < count; i++) {
+            add_broken(&first[i], 0, "", first->text);
+        }
+        return;
+    }
+    for (size_t i = begins_with(prefix, FOR_ALL) ? 0 : 2; i < ARRAY_SIZE(registers); i++) {
+        for (size_t j = 0; j < count; j++) {
+            add_broken(&first[j], registers[i].segment, registers[i].name, first->text + strlen(prefix));
+        }
+    }
+}
+
+static int list_broken(void **state)
+{
+    size_t count;
+
+    (void)state;
+    for (size_t first = 0; first < ARRAY_SIZE(provocations); first += count) {
+        count = 1;
+        while (first + count < ARRAY_SIZE(provocations) &&
+               strcmp(provocations[first + count].text, provocations[first].text) == 0) {
+            count++;
+        }
+        add_provocations(&provocations[first], count);
+    }
+    return 0;
+}
+
+static void apply_all(const struct broken *what)
+{
+    for (uint32_t i = 0; i < CHANGES_MAX; i++) {
+        apply(&what->how->changes[i], what->field_offset);
+    }
+}
+
+static const char *check(void)
+{
+    return vmcs_check(fake_read, &limits, apic_page);
 }
 
 static void test_good_states_pass(void **state)
@@ -725,69 +840,115 @@ static void test_good_states_pass(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(good_states); i++) {
         good_states[i]();
-        assert_null(vmcs_check(fake_read, &limits));
+        assert_null(check());
     }
 }
 
 static void test_each_rule_alone(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(provocations); i++) {
-        provocations[i].start();
-        for (uint32_t j = 0; j < CHANGES_MAX; j++) {
-            apply(&provocations[i].changes[j], 0);
+    for (size_t i = 0; i < broken_count; i++) {
+        uint64_t *access = &fields[VMCS_GUEST_ES_ACCESS + broken[i].field_offset];
+        const char *text;
+
+        broken[i].how->start();
+        apply_all(&broken[i]);
+        text = check();
+        if (text == NULL) {
+            fail_msg("no complaint, wanted: %s", broken[i].text);
         }
-        expect(provocations[i].text);
+        assert_string_equal(text, broken[i].text);
+        /* The registers that may be unusable are not looked at then, but for virtual-8086 mode. */
+        if (strcmp(broken[i].how->text, text) != 0 && broken[i].how->start == good_pae &&
+            !begins_with(text, "guest CS: ")) {
+            *access |= UNUSABLE;
+            assert_null(check());
+        }
     }
 }
 
-static void test_each_rule_of_each_segment_alone(void **state)
+/* The rule of this rank, or null. */
+static const struct vmcs_rule *rule_of(size_t rank)
 {
-    static const char names[X86_SEG_COUNT][3] = {"ES", "CS", "SS", "DS", "FS", "GS"};
+    for (uint32_t i = 0; i < VMCS_RULE_TABLE_COUNT; i++) {
+        if (rank < vmcs_rule_tables[i]->count) {
+            return &vmcs_rule_tables[i]->rules[rank];
+        }
+        rank -= vmcs_rule_tables[i]->count;
+    }
+    return NULL;
+}
 
+static void test_the_rules_are_in_the_manual_s_order(void **state)
+{
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(segment_provocations); i++) {
-        for (uint32_t j = 0; j < X86_SEG_COUNT; j++) {
-            const struct segment_provocation *provocation = &segment_provocations[i];
-            char text[100];
+    for (size_t i = 0; i < broken_count; i++) {
+        const struct vmcs_rule *rule = rule_of(broken[i].rank);
 
-            if (provocation->is_for_data && (j == X86_SEG_CS || j == X86_SEG_SS)) {
-                continue;
-            }
-            (void)snprintf(text, sizeof(text), "guest %s: %s", names[j], provocation->words);
-            provocation->start();
-            apply(&provocation->change, j * VMCS_SEGMENT_STRIDE);
-            expect(text);
-            /* The registers that may be unusable are not looked at then, but for virtual-8086 mode. */
-            if (provocation->start == good_pae && j != X86_SEG_CS) {
-                fields[VMCS_GUEST_ES_ACCESS + j * VMCS_SEGMENT_STRIDE] |= UNUSABLE;
-                assert_null(vmcs_check(fake_read, &limits));
-            }
+        assert_non_null(rule);
+        assert_string_equal(rule->text, broken[i].text);
+    }
+    /* A rule without a provocation is a gap in this test. */
+    assert_null(rule_of(broken[broken_count - 1].rank + 1));
+}
+
+static const struct vmcs_rule *rule_named(const char *text)
+{
+    for (size_t rank = 0;; rank++) {
+        if (strcmp(rule_of(rank)->text, text) == 0) {
+            return rule_of(rank);
         }
     }
 }
 
-/* Runs last: a rule without a provocation is a gap in this test. */
-static void test_no_rule_was_forgotten(void **state)
+static size_t rank_of(const char *text)
 {
-    const char *texts[RULES_MAX];
+    for (size_t i = 0;; i++) {
+        if (strcmp(broken[i].text, text) == 0) {
+            return broken[i].rank;
+        }
+    }
+}
+
+static bool is_broken(const struct broken *what)
+{
+    const struct vmcs_rule *rule = rule_named(what->text);
+    struct vmcs_state judged;
+
+    vmcs_read_state(&judged, fake_read, &limits, apic_page);
+    judged.about = rule->about;
+    return rule->is_broken(&judged);
+}
+
+/* True if one provocation on top of the other breaks both rules at once, and no third one before them. */
+static bool is_first(const struct broken *earlier, const struct broken *later, const struct broken *upper)
+{
+    const struct broken *lower = upper == earlier ? later : earlier;
+
+    lower->how->start();
+    apply_all(lower);
+    apply_all(upper);
+    if (!is_broken(earlier) || !is_broken(later)) {
+        return false; /* one provocation has undone the other */
+    }
+    assert_in_range(rank_of(check()), 0, earlier->rank);
+    return rank_of(check()) == earlier->rank;
+}
+
+static void test_of_two_broken_rules_the_earlier_is_named(void **state)
+{
     size_t count = 0;
 
     (void)state;
-    for (uint32_t i = 0; i < VMCS_RULE_TABLE_COUNT; i++) {
-        for (size_t j = 0; j < vmcs_rule_tables[i]->count; j++) {
-            const char *text = vmcs_rule_tables[i]->rules[j].text;
-
-            if (!was_provoked[i][j]) {
-                fail_msg("never provoked: %s", text);
+    for (size_t i = 0; i < broken_count; i++) {
+        for (size_t j = i + 1; j < broken_count; j++) {
+            if (broken[i].rank != broken[j].rank) {
+                count += is_first(&broken[i], &broken[j], &broken[i]) ? 1 : 0;
+                count += is_first(&broken[i], &broken[j], &broken[j]) ? 1 : 0;
             }
-            for (size_t k = 0; k < count; k++) {
-                assert_string_not_equal(texts[k], text);
-            }
-            assert_true(count < RULES_MAX);
-            texts[count++] = text;
         }
     }
+    assert_true(count > broken_count * broken_count / 2);
 }
 
 /* What is not used or does not exist is not looked at: fake_read() fails the test otherwise. */
@@ -807,11 +968,11 @@ static void test_a_plain_processor(void **state)
     fields[VMCS_EXIT_MSR_STORE] = 1;
     fields[VMCS_GUEST_DR7] = UINT64_MAX;
     fields[VMCS_GUEST_DEBUGCTL] = UINT64_MAX & ~X86_DEBUGCTL_BTF;
-    assert_null(vmcs_check(fake_read, &limits));
+    assert_null(check());
     /* The PDPTEs are in memory then. */
     fields[VMCS_ENTRY_CONTROLS] = ENTRY_DEFAULT;
     fields[VMCS_GUEST_RIP] = 0x1000;
-    assert_null(vmcs_check(fake_read, &limits));
+    assert_null(check());
 }
 
 static bool passes(enum vmcs_field field, uint64_t value)
@@ -820,7 +981,7 @@ static bool passes(enum vmcs_field field, uint64_t value)
     const char *text;
 
     fields[field] = value;
-    text = vmcs_check(fake_read, &limits);
+    text = check();
     fields[field] = old;
     return text == NULL;
 }
@@ -830,7 +991,7 @@ static void test_what_is_allowed(void **state)
     (void)state;
     good_long();
     assert_true(passes(VMCS_CR3_TARGET_COUNT, 4));
-    assert_true(passes(VMCS_TPR_THRESHOLD, 15));
+    assert_true(passes(VMCS_TPR_THRESHOLD, 4));
     assert_true(passes(VMCS_GUEST_CR0, CR0_LONG | X86_CR0_CD | X86_CR0_NW));
     assert_true(passes(VMCS_GUEST_CR4, CR4_LONG | X86_CR4_PCIDE));
     assert_true(passes(VMCS_GUEST_CS_ACCESS, 0xa09f));
@@ -867,6 +1028,13 @@ static void test_what_is_allowed(void **state)
     assert_true(passes(VMCS_ENTRY_MSR_LOAD, 1));
     fields[VMCS_ENTRY_MSR_LOAD_COUNT] = 1;
     assert_true(passes(VMCS_ENTRY_MSR_LOAD, TOO_WIDE - 16));
+
+    /* With these the processor does not compare it with the task priority. */
+    long_with_apic();
+    assert_true(passes(VMCS_TPR_THRESHOLD, UINT32_MAX));
+    good_long();
+    fields[VMCS_CPU2_CONTROLS] |= VMX_CPU2_APIC_ACCESS;
+    assert_true(passes(VMCS_TPR_THRESHOLD, 15));
 
     long_flags_supported();
     assert_true(passes(VMCS_EPT_POINTER, 0x1000 | VMX_EPTP_LEVELS_4 | VMX_EPTP_UC | VMX_EPTP_ACCESSED));
@@ -915,13 +1083,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_states_pass),
         cmocka_unit_test(test_each_rule_alone),
-        cmocka_unit_test(test_each_rule_of_each_segment_alone),
+        cmocka_unit_test(test_the_rules_are_in_the_manual_s_order),
+        cmocka_unit_test(test_of_two_broken_rules_the_earlier_is_named),
         cmocka_unit_test(test_a_plain_processor),
         cmocka_unit_test(test_what_is_allowed),
         cmocka_unit_test(test_what_the_processor_adds),
         cmocka_unit_test(test_unrestricted_segments),
-        cmocka_unit_test(test_no_rule_was_forgotten),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, list_broken, NULL);
 }

@@ -29,6 +29,7 @@ static uint32_t pin, cpu, cpu2, exit_controls, entry; /* allowed-1 settings */
 static uint32_t cpu_must;
 static uint64_t ept_vpid;
 static bool uses_accessed_dirty;
+static uint32_t structured; /* EBX of CPUID leaf 7 */
 
 static uint64_t allowed(uint32_t may, uint32_t must)
 {
@@ -63,6 +64,12 @@ static uint64_t fake_rdmsr(uint32_t msr)
 static struct cpuid_result fake_cpuid(uint32_t leaf, uint32_t subleaf)
 {
     (void)subleaf;
+    if (leaf == 0) {
+        return (struct cpuid_result){.eax = structured != 0 ? CPUID_STRUCTURED : 1};
+    }
+    if (leaf == CPUID_STRUCTURED) {
+        return (struct cpuid_result){.ebx = structured};
+    }
     return (struct cpuid_result){.eax = leaf == CPUID_ADDRESS_SIZES ? 46 : 0,
                                  .ecx = has_vmx ? CPUID_FEATURES_ECX_VMX : 0};
 }
@@ -88,6 +95,7 @@ static int start(void **state)
     cpu_must = 0;
     ept_vpid = ~0ull;
     uses_accessed_dirty = false;
+    structured = 0;
     return 0;
 }
 
@@ -188,10 +196,17 @@ static void test_what_is_optional_is_found(void **state)
     assert_true(uses_accessed_dirty && vmx_gpa_format.has_1g_pages && vmx_features.has_virtual_eoi);
     assert_int_equal(vmx_vpid_count, VPID_COUNT);
     assert_int_equal(vmx_limits.physical_bits, 46);
+    assert_false(vmx_limits.has_sgx || vmx_limits.has_rtm);
     start(state);
     ept_vpid &= ~(VMX_CAP_EPT_1G | VMX_CAP_EPT_ACCESSED_DIRTY);
     assert_taken();
     assert_false(uses_accessed_dirty || vmx_gpa_format.has_1g_pages);
+    structured = CPUID_STRUCTURED_SGX;
+    assert_taken();
+    assert_true(vmx_limits.has_sgx && !vmx_limits.has_rtm);
+    structured = CPUID_STRUCTURED_RTM;
+    assert_taken();
+    assert_true(vmx_limits.has_rtm && !vmx_limits.has_sgx);
 }
 
 /* Tags that cannot be flushed are worse than none. */

@@ -198,10 +198,12 @@ bool vmx_enter(struct vp *of, uint64_t *host_rsp, bool is_launched)
     return true;
 }
 
-const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits)
+const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits,
+                       const uint32_t *apic_page)
 {
     (void)read;
     (void)limits;
+    (void)apic_page;
     return NULL;
 }
 
