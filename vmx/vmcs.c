@@ -202,9 +202,11 @@ void vmx_vp_reset(struct vp *vp, bool power_on)
     vp->regs.gpr[VP_RDX] = cpuid(CPUID_VERSION, 0).eax;
     vp->regs.rip = RESET_RIP;
     vp->regs.rflags = X86_RFLAGS_FIXED;
-    own->has_rsp = true;
+    vp->unread = 0;
     own->rsp = 0;
     vmcs_write(VMCS_GUEST_RSP, 0);
+    own->blocked = 0;
+    vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
     vp->interrupt_shadow = false;
     vp->nmi_masked = false;
 

@@ -384,11 +384,14 @@ enum vmx_exit {
 #define VMX_CAP_INVVPID_SINGLE     (1ull << 41)
 #define VMX_CAP_INVVPID_ALL        (1ull << 42)
 
-/* Counts an access on this processor. Where they have gone is seen in the trace of exits. */
-static inline void vmcs_count_access(void)
+/* Counts accesses on this processor. Where they have gone is seen in the trace of exits. */
+static inline void vmcs_count_accesses(uint32_t count)
 {
     if (DEBUG_CHECKS) {
-        __asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct cpu, backend_accesses)) : "cc", "memory");
+        __asm__ volatile("addl %1, %%gs:%c0"
+                         :
+                         : "i"(offsetof(struct cpu, backend_accesses)), "ri"(count)
+                         : "cc", "memory");
     }
 }
 
@@ -408,13 +411,13 @@ static inline void vmcs_write_uncounted(enum vmcs_field field, uint64_t value)
 
 static inline uint64_t vmcs_read(enum vmcs_field field)
 {
-    vmcs_count_access();
+    vmcs_count_accesses(1);
     return vmcs_read_uncounted(field);
 }
 
 static inline void vmcs_write(enum vmcs_field field, uint64_t value)
 {
-    vmcs_count_access();
+    vmcs_count_accesses(1);
     vmcs_write_uncounted(field, value);
 }
 

@@ -118,6 +118,7 @@ const struct cpu_backend vmx_backend = {
     .vp_run = vmx_vp_run,
     .get_register = vmx_get_register,
     .set_register = vmx_set_register,
+    .read_state = vmx_read_state,
     .get_paging = vmx_get_paging,
     .get_code_mode = vmx_get_code_mode,
     .is_code_state = vmx_is_code_state,

@@ -82,9 +82,11 @@ struct vmx_vp {
     bool is_launched;                /* [V] VMRESUME instead of VMLAUNCH */
     bool needs_check;                /* [V] state was set from outside: vmcs_check() before the next entry */
     bool is_loaded;                  /* [V] `live` is in the processor's registers */
-    bool has_rsp;                    /* [V] regs.gpr[VP_RSP] is what the VMCS holds, or newer */
     bool wants_pdptes;               /* [V] paging registers were set from outside: PDPTEs may be older than them */
     uint32_t vpid;                   /* [V] as in the VMCS */
+    bool is_kept;                    /* [V] vmx_fast_exit() has read rip, rflags, blocked and insn_length in vain */
+    uint8_t insn_length;             /* [V] of the last exit, if is_kept */
+    uint32_t exit_reason;            /* [V] of the last exit */
     bool is_over;                    /* [V] vmx_fast_exit() has done all that the exit asked for, but could not enter */
     bool has_event;                  /* [V] the VMCS has an event or a window from the last entry */
     uint64_t software_event;         /* [V] software interrupt that the last entry injected, or 0 */
@@ -136,8 +138,8 @@ bool vmx_fast_exit(struct vp *vp);
 void vmx_select(struct vmx_vp *own);
 void vmx_vp_put(struct vp *vp);
 enum vp_run_status vmx_vp_run(struct vp *vp);
-/* Reads RSP if this exit has not needed it so far. */
-void vmx_read_rsp(struct vp *vp);
+/* Reads what exits leave unread. */
+void vmx_read_state(struct vp *vp, uint32_t what);
 /* Fills in what a processor's registers hold when it is enabled. */
 void vmx_read_msrs(struct vmx_cpu *cpu);
 /* Sets an entry of msrs, or of live, wherever it is now. */

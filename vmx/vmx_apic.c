@@ -146,6 +146,5 @@ enum exit_action vmx_handle_apic_write(struct vp *vp)
         return EXIT_RESUME;
     }
     fmt_snprintf(what, sizeof(what), "write to APIC register %lx", offset);
-    vmx_read_rsp(vp);
     return exit_unexpected(vp, VMX_EXIT_APIC_WRITE, what);
 }

@@ -131,17 +131,17 @@ enum exit_action vmx_handle_cr(struct vp *vp, uint8_t insn_length)
 {
     uint64_t info = vmcs_read(VMCS_EXIT_QUALIFICATION);
     uint32_t number = (uint32_t)info & VMX_CR_NUMBER_MASK;
+    uint32_t source = ((uint32_t)info & VMX_CR_GPR_MASK) >> VMX_CR_GPR_SHIFT;
     char what[64];
 
-    vmx_read_rsp(vp);
     if ((info & VMX_CR_TYPE_MASK) >> VMX_CR_TYPE_SHIFT != VMX_CR_TYPE_TO ||
         (number != CR_NUMBER_CR0 && number != CR_NUMBER_CR4)) {
         fmt_snprintf(what, sizeof(what), "control-register access %lx", info);
         return exit_unexpected(vp, VMX_EXIT_CR_ACCESS, what);
     }
     /* Of CR4 only writes exit that set a bit which no guest has. */
-    if (number == CR_NUMBER_CR4 ||
-        !write_cr0_for_guest(vp, vp->regs.gpr[(info & VMX_CR_GPR_MASK) >> VMX_CR_GPR_SHIFT])) {
+    vp_read_state(vp, source == VP_RSP ? VP_UNREAD_RSP : 0);
+    if (number == CR_NUMBER_CR4 || !write_cr0_for_guest(vp, vp->regs.gpr[source])) {
         vp_inject_gp(vp);
     } else {
         vp_advance(vp, insn_length);

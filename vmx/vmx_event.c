@@ -105,6 +105,7 @@ void vmx_collect_event(struct vp *vp)
         break;
     case VMX_EVENT_NMI:
         vp->pending_interruption = hv_pending_interruption(HV_X64_PENDING_NMI, X86_VECTOR_NMI);
+        vp_read_state(vp, VP_UNREAD_BLOCKING);
         vp->nmi_masked = false;
         break;
     case VMX_EVENT_EXCEPTION:

@@ -7,9 +7,18 @@
 #include "hv/lib/fmt.h"
 
 /* Length of the exiting instruction; valid for exits that an instruction caused. */
-static uint8_t insn_length(void)
+static uint8_t insn_length(const struct vp *vp)
 {
-    return (uint8_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
+    const struct vmx_vp *own = vp->backend;
+
+    return own->is_kept ? own->insn_length : (uint8_t)vmcs_read(VMCS_EXIT_INSN_LENGTH);
+}
+
+/* An IRET has ended the blocking of NMIs, has faulted, and comes again. */
+static void block_nmis_again(struct vp *vp)
+{
+    vp_read_state(vp, VP_UNREAD_BLOCKING);
+    vp->nmi_masked = true;
 }
 
 static NOINLINE enum exit_action handle_io(struct vp *vp)
@@ -21,7 +30,7 @@ static NOINLINE enum exit_action handle_io(struct vp *vp)
         .is_in = (info & VMX_IO_IN) != 0,
         .is_string = (info & VMX_IO_STRING) != 0,
         .has_rep = (info & VMX_IO_REP) != 0,
-        .insn_length = insn_length(),
+        .insn_length = insn_length(vp),
     };
 
     return exit_io(vp, &io);
@@ -42,9 +51,8 @@ static NOINLINE enum exit_action handle_ept_violation(struct vp *vp)
         access.gva = vmcs_read(VMCS_EXIT_GVA);
     }
     if ((info & VMX_EPT_NMI_UNBLOCK) && !(vmcs_read(VMCS_VECTORING_EVENT) & VMX_EVENT_VALID)) {
-        vp->nmi_masked = true; /* the IRET that ended it has faulted and comes again */
+        block_nmis_again(vp);
     }
-    vmx_read_rsp(vp);
     vmx_collect_event(vp);
     return exit_memory(vp, &access);
 }
@@ -75,17 +83,16 @@ static enum exit_action handle_exception(struct vp *vp, uint32_t info)
     uint64_t parameter = 0;
 
     if ((info & VMX_EVENT_NMI_UNBLOCK) && !(vmcs_read(VMCS_VECTORING_EVENT) & VMX_EVENT_VALID)) {
-        vp->nmi_masked = true;
+        block_nmis_again(vp);
     }
     if (vector == X86_VECTOR_PF) {
         parameter = vmcs_read(VMCS_EXIT_QUALIFICATION);
     } else if (vector == X86_VECTOR_DB) {
         parameter = update_debug_registers(vp);
         if ((info & VMX_EVENT_TYPE_MASK) >> VMX_EVENT_TYPE_SHIFT == VMX_EVENT_PRIVILEGED_SOFTWARE) {
-            vp_advance(vp, insn_length()); /* INT1 is a trap */
+            vp_advance(vp, insn_length(vp)); /* INT1 is a trap */
         }
     }
-    vmx_read_rsp(vp);
     vmx_collect_event(vp);
     return exit_exception(vp, vector, has_error, error, parameter);
 }
@@ -96,7 +103,7 @@ static NOINLINE enum exit_action handle_exception_or_nmi(struct vp *vp)
 
     if ((info & VMX_EVENT_TYPE_MASK) >> VMX_EVENT_TYPE_SHIFT == VMX_EVENT_NMI) {
         /* The exit has taken it and blocks further ones until the handler's IRET. */
-        __asm__ volatile("int $2" : : : "memory");
+        call_nmi_handler();
         return exit_interrupt(vp);
     }
     return handle_exception(vp, info);
@@ -109,7 +116,6 @@ static enum exit_action unexpected(struct vp *vp, uint32_t reason, const char *n
     fmt_snprintf(what, sizeof(what), "VT-x exit %u%s%s, qualification %lx, at GPA %lx", reason,
                  name != NULL ? ", " : "", name != NULL ? name : "", vmcs_read(VMCS_EXIT_QUALIFICATION),
                  vmcs_read(VMCS_EXIT_GPA));
-    vmx_read_rsp(vp);
     return exit_unexpected(vp, reason, what);
 }
 
@@ -181,29 +187,28 @@ enum exit_action vmx_handle_exit(struct vp *vp, uint32_t reason)
     case VMX_EXIT_APIC_WRITE:
         return vmx_handle_apic_write(vp);
     case VMX_EXIT_CPUID:
-        return exit_cpuid(vp, insn_length());
+        return exit_cpuid(vp, insn_length(vp));
     case VMX_EXIT_VMCALL:
-        vmx_read_rsp(vp); /* a call may read the caller's own registers */
-        return exit_hypercall(vp, insn_length());
+        return exit_hypercall(vp, insn_length(vp));
     case VMX_EXIT_RDMSR:
-        return exit_rdmsr(vp, insn_length());
+        return exit_rdmsr(vp, insn_length(vp));
     case VMX_EXIT_WRMSR:
-        return exit_wrmsr(vp, insn_length());
+        return exit_wrmsr(vp, insn_length(vp));
     case VMX_EXIT_IO:
         return handle_io(vp);
     case VMX_EXIT_EPT_VIOLATION:
         return handle_ept_violation(vp);
     case VMX_EXIT_HLT:
-        return exit_halt(vp, insn_length());
+        return exit_halt(vp, insn_length(vp));
     case VMX_EXIT_PAUSE:
-        return exit_pause(vp, insn_length());
+        return exit_pause(vp, insn_length(vp));
     case VMX_EXIT_XSETBV:
-        return exit_xsetbv(vp, insn_length());
+        return exit_xsetbv(vp, insn_length(vp));
     case VMX_EXIT_INVD:
     case VMX_EXIT_WBINVD:
-        return exit_cache_flush(vp, insn_length());
+        return exit_cache_flush(vp, insn_length(vp));
     case VMX_EXIT_CR_ACCESS:
-        return vmx_handle_cr(vp, insn_length());
+        return vmx_handle_cr(vp, insn_length(vp));
     default:
         return handle_rare(vp, reason);
     }

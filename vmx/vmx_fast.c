@@ -10,6 +10,8 @@
 /* VMREADs and VMWRITEs of an exit that is over here; told to the trace at once instead of counted one by one. */
 #define FAST_ACCESSES      (UINT64_C(6) << 32)
 #define FAST_CALL_ACCESSES (UINT64_C(9) << 32)
+/* Those of begin(). */
+#define KEPT_ACCESSES      4u
 
 /*
  * Lets an interrupt in that Bochs 2.7 does not see at the next entry, whose guest has interrupts off (vmcs.c, the
@@ -24,8 +26,18 @@ static bool window_is_empty(void)
     return READ_ONCE(cpu->interrupt_count) == before;
 }
 
-/* Moves RIP on behind the instruction, but not in the VMCS yet. False: that, or what is around, is unusual. */
-static ALWAYS_INLINE bool begin(struct vp *vp, uint64_t *rip, uint64_t *next_rip)
+/* What begin() reads. */
+struct fast_exit {
+    uint64_t rip, rflags;
+    uint8_t insn_length;
+    uint64_t next_rip;
+};
+
+/*
+ * Reads where the instruction is, and moves RIP on behind it, but not in the VMCS yet. False: that, or what is around,
+ * is unusual.
+ */
+static ALWAYS_INLINE bool begin(struct vp *vp, struct fast_exit *exit)
 {
     uint64_t rflags = vmcs_read_uncounted(VMCS_GUEST_RFLAGS);
 
@@ -33,8 +45,24 @@ static ALWAYS_INLINE bool begin(struct vp *vp, uint64_t *rip, uint64_t *next_rip
         (!(rflags & X86_RFLAGS_IF) && !window_is_empty()) || !exit_fast_is_possible(vp, rflags)) {
         return false;
     }
-    *rip = *next_rip = vmcs_read_uncounted(VMCS_GUEST_RIP);
-    return exit_fast_advance(next_rip, (uint8_t)vmcs_read_uncounted(VMCS_EXIT_INSN_LENGTH));
+    exit->rflags = rflags;
+    exit->rip = exit->next_rip = vmcs_read_uncounted(VMCS_GUEST_RIP);
+    exit->insn_length = (uint8_t)vmcs_read_uncounted(VMCS_EXIT_INSN_LENGTH);
+    return exit_fast_advance(&exit->next_rip, exit->insn_length);
+}
+
+/* The answer is not to be had here: keeps what begin() has read, for vmx_run.c. Nothing blocks, or it had failed. */
+static NOINLINE bool give_up(struct vp *vp, const struct fast_exit *exit)
+{
+    struct vmx_vp *own = vmx_of(vp);
+
+    own->rip = exit->rip;
+    own->rflags = exit->rflags;
+    own->insn_length = exit->insn_length;
+    own->blocked = 0;
+    own->is_kept = true;
+    vmcs_count_accesses(KEPT_ACCESSES);
+    return false;
 }
 
 /* Of 64-bit code at CPL 0. */
@@ -48,40 +76,54 @@ static bool is_short_call(const struct vp *vp)
 
 static NOINLINE bool hypercall(struct vp *vp)
 {
-    uint64_t rip, next_rip;
+    struct fast_exit exit;
 
-    if (!is_short_call(vp) || !begin(vp, &rip, &next_rip) || !exit_fast_hypercall(vp)) {
+    if (!is_short_call(vp) || !begin(vp, &exit)) {
         return false;
     }
+    if (!exit_fast_hypercall(vp)) {
+        return give_up(vp, &exit);
+    }
     vmx_select(vmx_of(vp));
-    vmcs_write_uncounted(VMCS_GUEST_RIP, next_rip);
+    vmcs_write_uncounted(VMCS_GUEST_RIP, exit.next_rip);
     vmx_of(vp)->is_over = !exit_fast_may_enter(vp);
-    return exit_fast_end(vp, X86_OP_VMCALL, VMX_EXIT_VMCALL | FAST_CALL_ACCESSES, rip) && !vmx_of(vp)->is_over;
+    return exit_fast_end(vp, X86_OP_VMCALL, VMX_EXIT_VMCALL | FAST_CALL_ACCESSES, exit.rip) && !vmx_of(vp)->is_over;
 }
 
 bool vmx_fast_exit(struct vp *vp)
 {
     uint64_t reason = vmcs_read_uncounted(VMCS_EXIT_REASON);
-    uint64_t rip, next_rip;
+    struct fast_exit exit;
     enum x86_op op;
 
+    vmx_of(vp)->exit_reason = (uint32_t)reason;
+    vmx_of(vp)->is_kept = false;
     switch (reason) {
     case VMX_EXIT_CPUID:
         op = X86_OP_CPUID;
-        if (!begin(vp, &rip, &next_rip) || !exit_fast_cpuid(vp)) {
+        if (!begin(vp, &exit)) {
             return false;
+        }
+        if (!exit_fast_cpuid(vp)) {
+            return give_up(vp, &exit);
         }
         break;
     case VMX_EXIT_RDMSR:
         op = X86_OP_RDMSR;
-        if (!begin(vp, &rip, &next_rip) || !exit_fast_rdmsr(vp)) {
+        if (!begin(vp, &exit)) {
             return false;
+        }
+        if (!exit_fast_rdmsr(vp)) {
+            return give_up(vp, &exit);
         }
         break;
     case VMX_EXIT_WRMSR:
         op = X86_OP_WRMSR;
-        if (!begin(vp, &rip, &next_rip) || !exit_fast_wrmsr(vp)) {
+        if (!begin(vp, &exit)) {
             return false;
+        }
+        if (!exit_fast_wrmsr(vp)) {
+            return give_up(vp, &exit);
         }
         break;
     case VMX_EXIT_VMCALL:
@@ -89,6 +131,6 @@ bool vmx_fast_exit(struct vp *vp)
     default:
         return false;
     }
-    vmcs_write_uncounted(VMCS_GUEST_RIP, next_rip);
-    return exit_fast_end(vp, op, reason | FAST_ACCESSES, rip);
+    vmcs_write_uncounted(VMCS_GUEST_RIP, exit.next_rip);
+    return exit_fast_end(vp, op, reason | FAST_ACCESSES, exit.rip);
 }

@@ -185,6 +185,25 @@ static bool is_loadable(uint32_t name, uint64_t value)
     }
 }
 
+/* Registers that are no part of what an entry checks. False: it is another one. */
+static bool set_unchecked(struct vp *vp, uint32_t name, uint64_t value)
+{
+    if (msr_of(name) != VMX_MSR_COUNT) {
+        vmx_set_msr(vp, msr_of(name), value);
+    } else if (live_of(name) != VMX_LIVE_COUNT) {
+        vmx_set_live(vp, live_of(name), value);
+    } else if (name == HvX64RegisterTsc) {
+        set_tsc_offset(vmx_of(vp), value - rdtsc());
+    } else if (name == HvX64RegisterTscVirtualOffset) {
+        set_tsc_offset(vmx_of(vp), value);
+    } else if (name == HvX64RegisterSysenterCs) {
+        vmcs_write(VMCS_GUEST_SYSENTER_CS, value);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_register_value *value)
 {
     struct vmx_vp *own = vmx_of(vp);
@@ -193,8 +212,11 @@ hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_regist
     if (!is_loadable(name, value->reg64)) {
         return HV_STATUS_INVALID_REGISTER_VALUE;
     }
-    own->needs_check = true;
     vmx_select(own);
+    if (set_unchecked(vp, name, value->reg64)) {
+        return HV_STATUS_SUCCESS;
+    }
+    own->needs_check = true;
     if (name == HvX64RegisterEfer) {
         vmx_set_efer(value->reg64);
         paging_changed(vp);
@@ -207,20 +229,12 @@ hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_regist
         set_segment(name, &value->segment);
     } else if (name == HvX64RegisterGdtr || name == HvX64RegisterIdtr) {
         set_table(name, &value->table);
-    } else if (msr_of(name) != VMX_MSR_COUNT) {
-        vmx_set_msr(vp, msr_of(name), value->reg64);
-    } else if (live_of(name) != VMX_LIVE_COUNT) {
-        vmx_set_live(vp, live_of(name), value->reg64);
     } else if (name == HvX64RegisterCr0) {
         vmx_set_cr0(vp, value->reg64);
         paging_changed(vp);
     } else if (name == HvX64RegisterCr4) {
         vmx_set_cr4(value->reg64);
         paging_changed(vp);
-    } else if (name == HvX64RegisterTsc) {
-        set_tsc_offset(own, value->reg64 - rdtsc());
-    } else if (name == HvX64RegisterTscVirtualOffset) {
-        set_tsc_offset(own, value->reg64);
     } else {
         return HV_STATUS_INVALID_PARAMETER;
     }

@@ -220,11 +220,34 @@ static NOINLINE void load_pending_step(const struct vp *vp)
     }
 }
 
+/*
+ * What blocks stays as it is in the VMCS as long as nobody has asked for it; but it has to go with the flags and with
+ * what else was set from outside.
+ */
+static void load_blocking(struct vp *vp, struct vmx_vp *own)
+{
+    uint32_t blocked;
+
+    if (own->needs_check || vp->regs.rflags != own->rflags || (vp->regs.rflags & X86_RFLAGS_TF)) {
+        vp_read_state(vp, VP_UNREAD_BLOCKING);
+    }
+    if (vp->unread & VP_UNREAD_BLOCKING) {
+        return;
+    }
+    blocked = wanted_blocking(vp, own);
+    if (blocked != own->blocked) {
+        own->blocked = blocked;
+        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
+    }
+    if (UNLIKELY((blocked & BLOCKED_SHADOW) != 0)) {
+        load_pending_step(vp);
+    }
+}
+
 static void load_registers(struct vp *vp, struct vmx_vp *own)
 {
-    uint32_t blocked = wanted_blocking(vp, own);
-
-    if (own->has_rsp && vp->regs.gpr[VP_RSP] != own->rsp) {
+    load_blocking(vp, own);
+    if (!(vp->unread & VP_UNREAD_RSP) && vp->regs.gpr[VP_RSP] != own->rsp) {
         own->rsp = vp->regs.gpr[VP_RSP];
         vmcs_write(VMCS_GUEST_RSP, own->rsp);
     }
@@ -236,38 +259,47 @@ static void load_registers(struct vp *vp, struct vmx_vp *own)
         own->rflags = vp->regs.rflags;
         vmcs_write(VMCS_GUEST_RFLAGS, own->rflags);
     }
-    if (blocked != own->blocked) {
-        own->blocked = blocked;
-        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked);
-    }
-    if (UNLIKELY((blocked & BLOCKED_SHADOW) != 0)) {
-        load_pending_step(vp);
-    }
     vmx_load_apic(vp);
     if (own->wants_pdptes) {
         vmx_load_pdptes(vp);
     }
 }
 
-static void store_registers(struct vp *vp, struct vmx_vp *own)
+static void take_blocking(struct vp *vp, struct vmx_vp *own, uint32_t blocked)
 {
-    vp->regs.rip = own->rip = vmcs_read(VMCS_GUEST_RIP);
-    vp->regs.rflags = own->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
-    own->has_rsp = false;
-    own->blocked = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-    vp->interrupt_shadow = (own->blocked & BLOCKED_SHADOW) != 0;
-    vp->nmi_masked = (own->blocked & VMX_BLOCKED_NMI) != 0;
-    vmx_store_apic(vp);
+    own->blocked = blocked;
+    vp->interrupt_shadow = (blocked & BLOCKED_SHADOW) != 0;
+    vp->nmi_masked = (blocked & VMX_BLOCKED_NMI) != 0;
+    vp->unread &= ~VP_UNREAD_BLOCKING;
 }
 
-void vmx_read_rsp(struct vp *vp)
+void vmx_read_state(struct vp *vp, uint32_t what)
 {
     struct vmx_vp *own = vmx_of(vp);
+    uint32_t wanted = what & vp->unread;
 
-    if (!own->has_rsp) {
+    vmx_select(own);
+    if (wanted & VP_UNREAD_RSP) {
         vp->regs.gpr[VP_RSP] = own->rsp = vmcs_read(VMCS_GUEST_RSP);
-        own->has_rsp = true;
+        vp->unread &= ~VP_UNREAD_RSP;
     }
+    if (wanted & VP_UNREAD_BLOCKING) {
+        take_blocking(vp, own, (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY));
+    }
+}
+
+static void store_registers(struct vp *vp, struct vmx_vp *own)
+{
+    vp->unread = VP_UNREAD_RSP | VP_UNREAD_BLOCKING;
+    if (own->is_kept) {
+        take_blocking(vp, own, own->blocked);
+    } else {
+        own->rip = vmcs_read(VMCS_GUEST_RIP);
+        own->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+    }
+    vp->regs.rip = own->rip;
+    vp->regs.rflags = own->rflags;
+    vmx_store_apic(vp);
 }
 
 static uint64_t read_field(enum vmcs_field field)
@@ -316,7 +348,8 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
         return EXIT_RESUME;
     }
     vp->exit_count++;
-    reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+    reason = own->exit_reason;
+    vmcs_count_accesses(1);
     if (reason == (VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILED)) {
         panic("machine check during a VM entry");
     }
@@ -359,8 +392,6 @@ enum vp_run_status vmx_vp_run(struct vp *vp)
             irq_window();
         }
     }
-    vmx_select(vmx_of(vp));
-    vmx_read_rsp(vp);
     if (outer != vp && outer != NULL) {
         switch_out(vp);
         switch_in(outer);

@@ -87,6 +87,12 @@ static inline void write_cr0(uint64_t value)
     __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
+/* Handles an NMI that was taken without its handler: the vector's, which ends with an IRET. */
+static inline void call_nmi_handler(void)
+{
+    __asm__ volatile("int $2" : : : "memory");
+}
+
 static inline uint64_t read_cr2(void)
 {
     uint64_t value;

@@ -4,9 +4,9 @@
 
 /*
  * Where a backend's run loop hands its exits. The backend has copied RAX..R15, RIP, RFLAGS and the interrupt shadow
- * into the VP (vp->regs), has put an event whose delivery the exit interrupted back into vp->pending_interruption, and
- * writes all of it back before the next entry. Each function completes the instruction itself (advances RIP or leaves
- * an event pending).
+ * into the VP (vp->regs) but for what it leaves unread (vp_read_state), has put an event whose delivery the exit
+ * interrupted back into vp->pending_interruption, and writes all of it back before the next entry. Each function
+ * completes the instruction itself (advances RIP or leaves an event pending).
  */
 
 #include <stdbool.h>

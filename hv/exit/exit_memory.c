@@ -121,6 +121,7 @@ static enum x86_execute_status emulate(struct vp *vp, const struct x86_memory_op
         memcpy(vp->regs.gpr, cpu.gpr, sizeof(vp->regs.gpr));
         vp->regs.rflags = cpu.rflags;
         vp->regs.rip = cpu.rip;
+        vp_read_state(vp, VP_UNREAD_BLOCKING);
         vp->interrupt_shadow = false;
     } else if (status == X86_EXECUTE_FAULT && fault.vector == X86_VECTOR_PF) {
         vp_inject_page_fault(vp, fault.cr2, fault.error_code);

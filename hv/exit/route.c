@@ -305,6 +305,7 @@ static void dump(struct vp *vp)
     struct vp_paging_state paging;
 
     backend->get_paging(vp, &paging);
+    vp_read_state(vp, VP_UNREAD_RSP);
     log_line("  RIP %lx RSP %lx RFLAGS %lx CR0 %lx CR3 %lx CR4 %lx EFER %lx CPL %u", vp->regs.rip, vp->regs.gpr[VP_RSP],
              vp->regs.rflags, paging.cr0, paging.cr3, paging.cr4, paging.efer, paging.cpl);
     log_line("  CS %x base %lx limit %x attributes %x DR6 %lx DR7 %lx", cs.selector, cs.base, cs.limit, cs.attributes,

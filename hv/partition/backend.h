@@ -134,6 +134,12 @@ struct cpu_backend {
     hv_status_t (*get_register)(struct vp *vp, uint32_t name, union hv_register_value *value);
     hv_status_t (*set_register)(struct vp *vp, uint32_t name, const union hv_register_value *value);
 
+    /*
+     * Reads of what the last exit has left unread (vp->unread) at least `what`, VP_UNREAD_ bits: see vp_read_state().
+     * Null if the backend leaves nothing unread. Own VP.
+     */
+    void (*read_state)(struct vp *vp, uint32_t what);
+
     /* Paging registers in one go. Own VP or from within its exit. */
     void (*get_paging)(struct vp *vp, struct vp_paging_state *state);
     /* Decided by fewer registers than that; for exits that need no more. Own VP or from within its exit. */

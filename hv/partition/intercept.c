@@ -32,6 +32,7 @@ static void fill_header(struct vp *vp, struct hv_x64_intercept_message_header *h
     struct vp_paging_state paging;
     uint32_t state;
 
+    vp_read_state(vp, VP_UNREAD_BLOCKING);
     backend->get_paging(vp, &paging);
     state = paging.cpl & HV_X64_EXECUTION_STATE_CPL_MASK;
     state |= paging.cr0 & X86_CR0_PE ? HV_X64_EXECUTION_STATE_CR0_PE : 0;
@@ -192,6 +193,7 @@ void intercept_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t
     message.instruction_byte_count = instruction_bytes(vp, NULL, message.instruction_bytes);
     message.ds_segment = segment(vp, HvX64RegisterDs);
     message.ss_segment = segment(vp, HvX64RegisterSs);
+    vp_read_state(vp, VP_UNREAD_RSP);
     memcpy(message.gp_registers, vp->regs.gpr, sizeof(message.gp_registers));
     deliver(vp, HvMessageTypeX64ExceptionIntercept, &message, sizeof(message));
     if (trace_is_enabled(TRACE_INSTRUCTION)) {

@@ -33,6 +33,7 @@ void register_page_store(struct vp *vp)
     if (page == NULL) {
         return;
     }
+    vp_read_state(vp, VP_UNREAD_RSP);
     memcpy(page->gp_registers, vp->regs.gpr, sizeof(page->gp_registers));
     page->rip = vp->regs.rip;
     page->rflags = vp->regs.rflags;
@@ -73,10 +74,12 @@ void register_page_load(struct vp *vp)
     }
     dirty = READ_ONCE(page->dirty);
     if (dirty & HV_X64_REGISTER_CLASS_GENERAL) {
+        vp_read_state(vp, VP_UNREAD_RSP);
         memcpy(vp->regs.gpr, page->gp_registers, sizeof(vp->regs.gpr));
     }
     if (dirty & HV_X64_REGISTER_CLASS_IP) {
         vp->regs.rip = READ_ONCE(page->rip);
+        vp_read_state(vp, VP_UNREAD_BLOCKING);
         vp->interrupt_shadow = false;
     }
     if (dirty & HV_X64_REGISTER_CLASS_FLAGS) {

@@ -71,6 +71,10 @@ enum vp_activity {
     VP_IDLE,   /* guest idle MSR: wakes on a pending interrupt even with IF = 0 */
 };
 
+/* What a backend may leave in the processor's structures at an exit, until somebody asks for it (vp_read_state). */
+#define VP_UNREAD_RSP      (1u << 0) /* regs.gpr[VP_RSP] */
+#define VP_UNREAD_BLOCKING (1u << 1) /* interrupt_shadow and nmi_masked */
+
 #define VP_CODE_TRAILS 8u
 #define VP_CODE_NOTES  16u
 
@@ -101,6 +105,7 @@ struct vp {
     _Atomic uint32_t requests;     /* [a] VP_REQUEST_ bits */
     enum vp_run_status run_status; /* [V] what EXIT_LEAVE means */
     enum vp_activity activity;     /* [V] while running, else [lock] */
+    uint32_t unread;               /* [V] VP_UNREAD_: these are older than the last exit */
     bool interrupt_shadow;         /* [V] STI or MOV SS just executed */
     bool nmi_masked;               /* [V] an NMI handler has not executed IRET yet */
     uint64_t pending_interruption; /* [V] HvRegisterPendingInterruption format: to be (re)injected at next entry */
@@ -203,6 +208,14 @@ struct vp_event {
     uint64_t interruption;
 };
 
+/* To be called before anything of this is looked at or changed: makes it that of the last exit. Own VP. */
+static inline void vp_read_state(struct vp *vp, uint32_t what)
+{
+    if ((vp->unread & what) != 0) {
+        backend->read_state(vp, what);
+    }
+}
+
 /*
  * Picks the event for the coming entry: pending_interruption first, then NMI, then the virtual APIC's highest vector
  * when RFLAGS.IF and the shadow allow. An interrupt picked is accepted (moved to ISR, or AutoEOI'd) and must be
@@ -246,6 +259,7 @@ static inline void vp_advance(struct vp *vp, uint8_t length)
 
     vp->regs.rip = rip >> 32 == vp->regs.rip >> 32 ? rip : vp_wrapped_rip(vp, rip);
     vp->regs.rflags &= ~X86_RFLAGS_RF;
+    vp_read_state(vp, VP_UNREAD_BLOCKING);
     vp->interrupt_shadow = false;
     if (UNLIKELY((vp->regs.rflags & X86_RFLAGS_TF) != 0)) {
         vp_trap_single_step(vp);

@@ -105,6 +105,7 @@ struct vp_event vp_next_event(struct vp *vp)
     struct vp_event event = {0};
     int vector;
 
+    vp_read_state(vp, VP_UNREAD_BLOCKING);
     /* Cleared before the APIC is looked at: what comes later sets it again. */
     (void)atomic_fetch_and_explicit(&vp->requests, ~VP_REQUEST_INTERRUPT, memory_order_seq_cst);
     if ((vp->pending_interruption & HV_PENDING_INTERRUPTION_PENDING) != 0) {

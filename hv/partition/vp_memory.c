@@ -291,6 +291,7 @@ void vp_get_x86_cpu(struct vp *vp, struct x86_cpu *cpu)
     struct vp_paging_state paging;
 
     *cpu = (struct x86_cpu){0};
+    vp_read_state(vp, VP_UNREAD_RSP);
     for (uint32_t i = 0; i < ARRAY_SIZE(cpu->gpr); i++) {
         cpu->gpr[i] = vp->regs.gpr[i];
     }

@@ -102,8 +102,9 @@ static hv_status_t set_activity(struct vp *vp, uint64_t bits)
     return HV_STATUS_SUCCESS;
 }
 
-static uint64_t interrupt_state_bits(const struct vp *vp)
+static uint64_t interrupt_state_bits(struct vp *vp)
 {
+    vp_read_state(vp, VP_UNREAD_BLOCKING);
     return (vp->interrupt_shadow ? HV_INTERRUPT_STATE_INTERRUPT_SHADOW : 0) |
            (vp->nmi_masked ? HV_INTERRUPT_STATE_NMI_MASKED : 0);
 }
@@ -226,6 +227,7 @@ hv_status_t vp_get_register(struct vp *vp, uint32_t name, union hv_register_valu
 
     *value = (union hv_register_value){0};
     if (is_general(name)) {
+        vp_read_state(vp, name == HvX64RegisterRsp ? VP_UNREAD_RSP : 0);
         value->reg64 = vp->regs.gpr[name - HvX64RegisterRax];
         return HV_STATUS_SUCCESS;
     }
@@ -279,6 +281,7 @@ static hv_status_t set_own(struct vp *vp, uint32_t name, const union hv_register
         if ((value->reg64 & ~HV_INTERRUPT_STATE_VALID_MASK) != 0) {
             return HV_STATUS_INVALID_REGISTER_VALUE;
         }
+        vp_read_state(vp, VP_UNREAD_BLOCKING);
         vp->interrupt_shadow = (value->reg64 & HV_INTERRUPT_STATE_INTERRUPT_SHADOW) != 0;
         vp->nmi_masked = (value->reg64 & HV_INTERRUPT_STATE_NMI_MASKED) != 0;
         break;
@@ -329,6 +332,7 @@ hv_status_t vp_set_register(struct vp *vp, uint32_t name, const union hv_registe
     uint32_t msr;
 
     if (is_general(name)) {
+        vp_read_state(vp, name == HvX64RegisterRsp ? VP_UNREAD_RSP : 0);
         vp->regs.gpr[name - HvX64RegisterRax] = value->reg64;
         return HV_STATUS_SUCCESS;
     }

@@ -206,6 +206,7 @@ static void sim_vp_reset(struct vp *vp, bool power_on)
     memset(own->values, 0, sizeof(own->values));
     own->register_count = 0;
     memset(vp->regs.gpr, 0, sizeof(vp->regs.gpr));
+    vp->unread = 0;
     vp->regs.rip = 0xfff0;
     vp->regs.rflags = X86_RFLAGS_FIXED;
     value.reg64 = X86_CR0_PE;
@@ -268,6 +269,37 @@ static void sim_intercepts_changed(struct vp *vp)
     (void)vp;
 }
 
+/* Of an exit, these are where nobody looks who does not ask. */
+static void leave_unread(struct vp *vp)
+{
+    struct sim_vp *own = sim_of(vp);
+
+    vp_read_state(vp, VP_UNREAD_RSP | VP_UNREAD_BLOCKING);
+    own->rsp = vp->regs.gpr[VP_RSP];
+    own->interrupt_shadow = vp->interrupt_shadow;
+    own->nmi_masked = vp->nmi_masked;
+    vp->regs.gpr[VP_RSP] = ~own->rsp;
+    vp->interrupt_shadow = !own->interrupt_shadow;
+    vp->nmi_masked = !own->nmi_masked;
+    vp->unread = VP_UNREAD_RSP | VP_UNREAD_BLOCKING;
+}
+
+static void sim_read_state(struct vp *vp, uint32_t what)
+{
+    struct sim_vp *own = sim_of(vp);
+    uint32_t wanted = what & vp->unread;
+
+    hold(vp);
+    if (wanted & VP_UNREAD_RSP) {
+        vp->regs.gpr[VP_RSP] = own->rsp;
+    }
+    if (wanted & VP_UNREAD_BLOCKING) {
+        vp->interrupt_shadow = own->interrupt_shadow;
+        vp->nmi_masked = own->nmi_masked;
+    }
+    vp->unread &= ~what;
+}
+
 /* One entry: flushes that were asked for, the event, and the next step of the script. */
 static enum exit_action enter(struct vp *vp, struct cpu *cpu)
 {
@@ -294,6 +326,7 @@ static enum exit_action enter(struct vp *vp, struct cpu *cpu)
         return EXIT_LEAVE;
     }
     vp->exit_count++;
+    leave_unread(vp);
     own->script_next++;
     return own->script[own->script_next - 1].step(vp, own->script[own->script_next - 1].context);
 }
@@ -333,6 +366,7 @@ const struct cpu_backend sim_backend = {
     .vp_run = sim_vp_run,
     .get_register = sim_get_register,
     .set_register = sim_set_register,
+    .read_state = sim_read_state,
     .get_paging = sim_get_paging,
     .get_code_mode = sim_get_code_mode,
     .is_code_state = sim_is_code_state,

@@ -4,6 +4,7 @@
 
 /* The parts of the CPU-less backend that sim.c needs. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tests/sim/sim.h"
@@ -25,6 +26,9 @@ struct sim_vp {
     uint64_t last_event;
     uint32_t event_count;
     uint32_t flushes;
+    /* What the VP gets when somebody asks for it. */
+    uint64_t rsp;
+    bool interrupt_shadow, nmi_masked;
     /* Processor that has touched it and not put it back. As with a VMCS, no other one may touch it meanwhile. */
     struct cpu *held_by;
 };

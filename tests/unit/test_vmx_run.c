@@ -15,28 +15,29 @@
 #include "vmx/vmx.h"
 #include "vmx/vmx_insn.h"
 
-#define vmcs_read                fake_read
-#define vmcs_write               fake_write
-#define vmcs_read_uncounted      fake_read
-#define vmcs_write_uncounted     fake_write
-#define irq_window               fake_irq_window
-#define vmx_vmptrld              fake_vmptrld
-#define vmx_vmclear              fake_vmclear
-#define rdmsr                    fake_rdmsr
-#define wrmsr                    fake_wrmsr
-#define read_cr2                 fake_read_register
-#define write_cr2                fake_write_register
-#define read_dr6                 fake_read_register
-#define write_dr6                fake_write_register
-#define read_debug_addresses     fake_debug_addresses
-#define write_debug_addresses    fake_debug_addresses
-#define msr_read_safe            fake_read_safe
-#define msr_write_safe           fake_write_safe
-#define exit_exception           fake_exit_exception
+#define vmcs_read                  fake_read
+#define vmcs_write                 fake_write
+#define vmcs_read_uncounted        fake_read
+#define vmcs_write_uncounted       fake_write
+#define irq_window                 fake_irq_window
+#define vmx_vmptrld                fake_vmptrld
+#define vmx_vmclear                fake_vmclear
+#define rdmsr                      fake_rdmsr
+#define wrmsr                      fake_wrmsr
+#define read_cr2                   fake_read_register
+#define write_cr2                  fake_write_register
+#define read_dr6                   fake_read_register
+#define write_dr6                  fake_write_register
+#define read_debug_addresses       fake_debug_addresses
+#define write_debug_addresses      fake_debug_addresses
+#define msr_read_safe              fake_read_safe
+#define msr_write_safe             fake_write_safe
+#define exit_exception             fake_exit_exception
+#define vmcs_count_accesses(count) ((void)(count))
 /* Their names are those of types, too. */
-#define vmx_invept(scope, eptp)  fake_invept(scope, eptp)
-#define vmx_invvpid(scope, vpid) fake_invvpid(scope, vpid)
-#define exit_memory(vp, access)  fake_exit_memory(vp, access)
+#define vmx_invept(scope, eptp)    fake_invept(scope, eptp)
+#define vmx_invvpid(scope, vpid)   fake_invvpid(scope, vpid)
+#define exit_memory(vp, access)    fake_exit_memory(vp, access)
 
 static uint64_t fake_read(enum vmcs_field field);
 static void fake_write(enum vmcs_field field, uint64_t value);
@@ -195,6 +196,8 @@ bool vmx_enter(struct vp *of, uint64_t *host_rsp, bool is_launched)
     (void)of;
     (void)host_rsp;
     (void)is_launched;
+    own.exit_reason = (uint32_t)vmcs[VMCS_EXIT_REASON];
+    own.is_kept = false;
     return true;
 }
 
@@ -255,6 +258,8 @@ enum exit_action vmx_handle_apic_write(struct vp *of)
     return EXIT_RESUME;
 }
 
+static const struct cpu_backend fake_backend = {.read_state = vmx_read_state};
+
 static int start(void **state)
 {
     (void)state;
@@ -273,6 +278,9 @@ static int start(void **state)
     vp.space = &space;
     vp.partition = &partition;
     memset(&partition, 0, sizeof(partition));
+    backend = &fake_backend;
+    cpu_this()->backend = &own_cpus[0];
+    own_cpus[0].current = &own;
     is_interrupted = false;
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
     vmcs[VMCS_GUEST_RFLAGS] = vp.regs.rflags;
@@ -350,6 +358,7 @@ static void test_without_vpids_entries_flush(void **state)
 /* BS of the pending debug exceptions after an entry with this shadow; what else is pending stays. */
 static bool is_step_pending(uint32_t blocked, uint64_t trap_flag, uint64_t debugctl, uint64_t before)
 {
+    vp.unread = 0;
     vp.interrupt_shadow = blocked != 0;
     own.blocked = blocked;
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF | trap_flag;

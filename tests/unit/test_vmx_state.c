@@ -71,11 +71,6 @@ spa_t vmx_msr_bitmap(bool is_apic_virtual)
     return spa(is_apic_virtual ? BITMAP_LENT : BITMAP);
 }
 
-void vmx_read_rsp(struct vp *of)
-{
-    assert_ptr_equal(of, &vp);
-}
-
 static int start(void **state)
 {
     (void)state;
