@@ -381,8 +381,10 @@ enum vmx_exit {
 #define VMX_CAP_EPT_ACCESSED_DIRTY (1ull << 21)
 #define VMX_CAP_INVEPT_SINGLE      (1ull << 25)
 #define VMX_CAP_INVVPID            (1ull << 32)
+#define VMX_CAP_INVVPID_ADDRESS    (1ull << 40)
 #define VMX_CAP_INVVPID_SINGLE     (1ull << 41)
 #define VMX_CAP_INVVPID_ALL        (1ull << 42)
+#define VMX_CAP_INVVPID_NON_GLOBAL (1ull << 43)
 
 /* Counts accesses on this processor. Where they have gone is seen in the trace of exits. */
 static inline void vmcs_count_accesses(uint32_t count)

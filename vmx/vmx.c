@@ -52,7 +52,7 @@ static bool vmx_enable_processor(void)
         return false;
     }
     if (vmx_limits.cpu2.may & VMX_CPU2_VPID) {
-        vmx_invvpid(VMX_INVVPID_ALL, 0);
+        vmx_invvpid(VMX_INVVPID_ALL, 0, 0);
     }
     cpu->backend = own;
     return true;
@@ -81,6 +81,7 @@ static hv_status_t vmx_vp_create(struct vp *vp)
         return HV_STATUS_INSUFFICIENT_MEMORY;
     }
     vp->backend = own;
+    spin_init(&own->flush_lock, LOCK_RANK_FLUSH, "flush");
     set_revision(own->vmcs);
     vmx_vmclear(mem_to_spa(own->vmcs));
     vmcs_init_controls(vp);
@@ -122,6 +123,7 @@ const struct cpu_backend vmx_backend = {
     .get_paging = vmx_get_paging,
     .get_code_mode = vmx_get_code_mode,
     .is_code_state = vmx_is_code_state,
+    .note_flush = vmx_note_flush,
     .guest_tsc = vmx_guest_tsc,
     .intercepts_changed = vmx_intercepts_changed,
 };

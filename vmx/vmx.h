@@ -16,6 +16,7 @@
 #include "hv/partition/backend.h"
 #include "hv/partition/gpa_space.h"
 #include "hv/partition/vp.h"
+#include "hv/sync/spinlock.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmcs_check.h"
 
@@ -79,6 +80,8 @@ struct vmx_vp {
     struct vmx_cpu *active_on;       /* [V] processor that holds the VMCS, or null */
     struct vmx_cpu *last_cpu;        /* [V] processor whose host state and VPID it has */
     uint64_t vpid_epoch;             /* [V] epoch of that VPID on last_cpu */
+    struct spinlock flush_lock;      /* rank LOCK_RANK_FLUSH */
+    struct vp_flush_set flush;       /* [flush_lock] what the next entry has to flush */
     bool is_launched;                /* [V] VMRESUME instead of VMLAUNCH */
     bool needs_check;                /* [V] state was set from outside: vmcs_check() before the next entry */
     bool is_loaded;                  /* [V] `live` is in the processor's registers */
@@ -146,6 +149,15 @@ void vmx_read_msrs(struct vmx_cpu *cpu);
 void vmx_set_msr(struct vp *vp, enum vmx_msr index, uint64_t value);
 void vmx_set_live(struct vp *vp, enum vmx_live index, uint64_t value);
 uint64_t vmx_get_live(struct vp *vp, enum vmx_live index);
+
+/* vmx_tlb.c: translations by VPID; INVVPID at the narrowest scope. */
+/* Gives the VP a VPID that nothing in this processor's TLB is tagged with. */
+void vmx_renew_vpid(struct vmx_cpu *cpu, struct vmx_vp *own);
+/* Adds to what the next entry flushes; the same for all, with vp->flush_wanted raised. */
+void vmx_note_flush(struct vp *vp, const struct vp_flush_set *set);
+void vmx_flush(struct vp *vp, enum vp_flush_scope scope);
+/* Before an entry: does what was noted. `is_fresh`: nothing is tagged with the VPID yet, or the entry flushes all. */
+void vmx_take_flush(struct vp *vp, bool is_fresh);
 
 /* vmx_exit.c: decodes the exit in the current VMCS and hands it up. */
 enum exit_action vmx_handle_exit(struct vp *vp, uint32_t reason);

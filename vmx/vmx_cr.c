@@ -122,7 +122,7 @@ static bool write_cr0_for_guest(struct vp *vp, uint64_t value)
     }
     vmx_set_cr0(vp, value | X86_CR0_ET);
     if ((changed & (X86_CR0_PG | X86_CR0_WP)) != 0) {
-        (void)atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_relaxed);
+        vmx_flush(vp, VP_FLUSH_ALL);
     }
     return true;
 }

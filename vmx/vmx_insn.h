@@ -21,8 +21,10 @@ enum vmx_invept {
 };
 
 enum vmx_invvpid {
+    VMX_INVVPID_ADDRESS = 0, /* of one VPID */
     VMX_INVVPID_SINGLE = 1,
     VMX_INVVPID_ALL = 2,
+    VMX_INVVPID_NON_GLOBAL = 3, /* of one VPID */
 };
 
 /* Enters VMX operation; false: refused. */
@@ -61,9 +63,10 @@ static inline void vmx_invept(enum vmx_invept scope, uint64_t eptp)
     ASSERT(!is_failed);
 }
 
-static inline void vmx_invvpid(enum vmx_invvpid scope, uint32_t vpid)
+/* The address counts for VMX_INVVPID_ADDRESS only, and must be canonical then. */
+static inline void vmx_invvpid(enum vmx_invvpid scope, uint32_t vpid, uint64_t address)
 {
-    const struct vmx_invalidation operand = {.tag = vpid};
+    const struct vmx_invalidation operand = {.tag = vpid, .address = address};
     bool is_failed;
     __asm__ volatile("invvpid %1, %2" : "=@ccbe"(is_failed) : "m"(operand), "r"((uint64_t)scope) : "memory");
     ASSERT(!is_failed);

@@ -155,11 +155,11 @@ hv_status_t vmx_get_register(struct vp *vp, uint32_t name, union hv_register_val
     return HV_STATUS_SUCCESS;
 }
 
-/* After paging registers were set from outside, the processor has not seen the load that would have flushed. */
-static void paging_changed(struct vp *vp)
+/* After paging registers were set from outside, the processor has not seen the load that would have flushed this. */
+static void paging_changed(struct vp *vp, enum vp_flush_scope scope)
 {
     vmx_of(vp)->wants_pdptes = true;
-    (void)atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_relaxed);
+    vmx_flush(vp, scope);
 }
 
 static void set_tsc_offset(struct vmx_vp *own, uint64_t offset)
@@ -219,11 +219,11 @@ hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_regist
     own->needs_check = true;
     if (name == HvX64RegisterEfer) {
         vmx_set_efer(value->reg64);
-        paging_changed(vp);
+        paging_changed(vp, VP_FLUSH_ALL);
     } else if (field != NULL) {
         vmcs_write(field->field, value->reg64);
         if (name == HvX64RegisterCr3) {
-            paging_changed(vp);
+            paging_changed(vp, VP_FLUSH_NON_GLOBAL);
         }
     } else if (is_segment(name)) {
         set_segment(name, &value->segment);
@@ -231,10 +231,10 @@ hv_status_t vmx_set_register(struct vp *vp, uint32_t name, const union hv_regist
         set_table(name, &value->table);
     } else if (name == HvX64RegisterCr0) {
         vmx_set_cr0(vp, value->reg64);
-        paging_changed(vp);
+        paging_changed(vp, VP_FLUSH_ALL);
     } else if (name == HvX64RegisterCr4) {
         vmx_set_cr4(value->reg64);
-        paging_changed(vp);
+        paging_changed(vp, VP_FLUSH_ALL);
     } else {
         return HV_STATUS_INVALID_PARAMETER;
     }

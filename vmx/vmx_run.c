@@ -151,19 +151,6 @@ static NOINLINE void switch_out(struct vp *vp)
     own->is_loaded = false;
 }
 
-/* Gives the VP a VPID that nothing in this processor's TLB is tagged with. */
-static NOINLINE void vpid_renew(struct vmx_cpu *cpu, struct vmx_vp *own)
-{
-    if (cpu->next_vpid >= vmx_vpid_count) {
-        cpu->next_vpid = 1;
-        cpu->vpid_epoch++;
-        vmx_invvpid(VMX_INVVPID_ALL, 0);
-    }
-    own->vpid = cpu->next_vpid++;
-    own->vpid_epoch = cpu->vpid_epoch;
-    vmcs_write(VMCS_VPID, own->vpid);
-}
-
 /*
  * Makes stale translations unusable. A new VPID leaves what an old one tagged behind; what EPT entries said is tagged
  * with the EPT pointer too, whoever used it before.
@@ -173,14 +160,14 @@ static ALWAYS_INLINE void tlb_prepare(struct vp *vp, struct vmx_cpu *cpu, struct
     uint64_t generation = atomic_load_explicit(&vp->space->generation, memory_order_seq_cst);
     uint64_t wanted = atomic_load_explicit(&vp->flush_wanted, memory_order_seq_cst);
     bool has_moved = own->last_cpu != cpu;
+    bool is_fresh = !(vmx_limits.cpu2.may & VMX_CPU2_VPID); /* without VPIDs every entry flushes them all */
 
-    /* Without VPIDs every entry flushes them all. */
-    if (vmx_limits.cpu2.may & VMX_CPU2_VPID) {
-        if (has_moved || own->vpid_epoch != cpu->vpid_epoch) {
-            vpid_renew(cpu, own);
-        } else if (vp->flush_done != wanted) {
-            vmx_invvpid(VMX_INVVPID_SINGLE, own->vpid);
-        }
+    if (!is_fresh && (has_moved || own->vpid_epoch != cpu->vpid_epoch)) {
+        vmx_renew_vpid(cpu, own);
+        is_fresh = true;
+    }
+    if (UNLIKELY(vp->flush_done != wanted)) {
+        vmx_take_flush(vp, is_fresh);
     }
     if (has_moved || vp->space_generation != generation) {
         vmx_invept(VMX_INVEPT_SINGLE, own->eptp);

@@ -221,14 +221,19 @@ struct hv_input_switch_virtual_address_space {
 };
 _Static_assert(sizeof(struct hv_input_switch_virtual_address_space) == 8, "switch address space");
 
-#define HV_FLUSH_ALL_PROCESSORS             UINT64_C(1)
-#define HV_FLUSH_ALL_VIRTUAL_ADDRESS_SPACES (UINT64_C(1) << 1)
-#define HV_FLUSH_NON_GLOBAL_MAPPINGS_ONLY   (UINT64_C(1) << 2)
-#define HV_FLUSH_USE_EXTENDED_RANGE_FORMAT  (UINT64_C(1) << 3)
-#define HV_FLUSH_USE_TARGET_VTL             (UINT64_C(1) << 4)
-#define HV_FLUSH_TARGET_VTL_SHIFT           8
-#define HV_FLUSH_TARGET_VTL_MASK            (UINT64_C(3) << 8)
-#define HV_FLUSH_VALID_MASK                 UINT64_C(0x31F)
+#define HV_FLUSH_ALL_PROCESSORS               UINT64_C(1)
+#define HV_FLUSH_ALL_VIRTUAL_ADDRESS_SPACES   (UINT64_C(1) << 1)
+#define HV_FLUSH_NON_GLOBAL_MAPPINGS_ONLY     (UINT64_C(1) << 2)
+#define HV_FLUSH_USE_EXTENDED_RANGE_FORMAT    (UINT64_C(1) << 3)
+#define HV_FLUSH_USE_TARGET_VTL               (UINT64_C(1) << 4)
+#define HV_FLUSH_TARGET_VTL_SHIFT             8
+#define HV_FLUSH_TARGET_VTL_MASK              (UINT64_C(3) << 8)
+/* HV_GVA_RANGE: a page number and how many pages more, of flush lists; and the extended form, which may be of large
+ * pages. */
+#define HV_GVA_RANGE_ADDITIONAL_MASK          UINT64_C(0xFFF)
+#define HV_GVA_RANGE_EXTENDED_ADDITIONAL_MASK UINT64_C(0x7FF)
+#define HV_GVA_RANGE_EXTENDED_LARGE           (UINT64_C(1) << 11)
+#define HV_FLUSH_VALID_MASK                   UINT64_C(0x31F)
 
 /* HvCallFlushVirtualAddressSpace and ...List (input; rep list of the latter: uint64_t GVA ranges). */
 struct hv_input_flush_virtual_address {

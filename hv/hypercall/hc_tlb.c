@@ -8,7 +8,8 @@
 
 /*
  * Flushes of guest-virtual translations (TLFS, Virtual MMU). More may always be flushed than was asked for: each VP
- * named loses all of its translations. Not here: second-level translations (gpa_space.c).
+ * named loses translations of all its address spaces, and all of them when the ranges are many or large. Not here:
+ * second-level translations (gpa_space.c).
  */
 
 /* INVALID_PARAMETER: reserved flags, another VTL, ranges in a format that the caller has no right to. */
@@ -27,27 +28,63 @@ static hv_status_t check_flags(const struct hypercall_context *call, uint64_t fl
     return HV_STATUS_SUCCESS;
 }
 
+/* What the ranges of a list cover; an address that no guest can have has no translations. */
+static struct vp_flush_set set_of_ranges(const uint64_t *ranges, uint32_t count, bool is_extended)
+{
+    uint64_t mask = is_extended ? HV_GVA_RANGE_EXTENDED_ADDITIONAL_MASK : HV_GVA_RANGE_ADDITIONAL_MASK;
+    struct vp_flush_set set = {.scope = VP_FLUSH_PAGES};
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t additional = ranges[i] & mask;
+
+        /* A large page may have been many small ones before. */
+        if (additional >= VP_FLUSH_PAGES_MAX - set.page_count ||
+            (is_extended && (ranges[i] & HV_GVA_RANGE_EXTENDED_LARGE))) {
+            return (struct vp_flush_set){.scope = VP_FLUSH_ALL};
+        }
+        for (uint64_t j = 0; j <= additional; j++) {
+            uint64_t page = (ranges[i] & ~(uint64_t)PAGE_MASK) + j * PAGE_SIZE;
+
+            if (linear_is_canonical(page, LINEAR_BITS_4_LEVEL)) {
+                set.pages[set.page_count++] = page;
+            }
+        }
+    }
+    return set;
+}
+
+static struct vp_flush_set set_of_call(const struct hypercall_context *call, uint64_t flags, bool is_list)
+{
+    bool is_non_global = (flags & HV_FLUSH_NON_GLOBAL_MAPPINGS_ONLY) != 0;
+
+    if (is_list) {
+        return set_of_ranges(call->rep_input, call->rep_count, (flags & HV_FLUSH_USE_EXTENDED_RANGE_FORMAT) != 0);
+    }
+    return (struct vp_flush_set){.scope = is_non_global ? VP_FLUSH_NON_GLOBAL : VP_FLUSH_ALL};
+}
+
 /* Flushes the VPs that the mask names, in the caller's partition. Effective on all of them when it returns. */
 static hv_status_t flush(struct hypercall_context *call, uint64_t flags, const struct hc_vp_mask *mask, bool is_list)
 {
     bool has_others = false;
     bool is_all = (flags & HV_FLUSH_ALL_PROCESSORS) != 0;
     hv_status_t status = check_flags(call, flags, is_list);
+    struct vp_flush_set set;
 
     if (status != HV_STATUS_SUCCESS) {
         return status;
     }
+    set = set_of_call(call, flags, is_list);
     for (uint32_t i = 0; i < PARTITION_VP_MAX; i++) {
         struct vp *vp = is_all || bitmap_test(mask->words, i) ? partition_vp(call->caller, i, NULL) : NULL;
 
         if (vp != NULL) {
-            /* Pairs with the load before an entry, which comes behind the store of cpu->guest_space. */
-            (void)atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_seq_cst);
+            vp_flush(vp, &set);
             has_others |= vp != call->vp;
         }
     }
     if (has_others) {
-        /* Those in guest mode leave it; the others see flush_wanted before their next entry. */
+        /* Those in guest mode leave it; the others see what is wanted before their next entry. */
         cpu_quiesce_space(&call->caller->space);
     }
     call->reps_done = call->rep_count;

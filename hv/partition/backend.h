@@ -92,6 +92,24 @@ struct vp_code_mode {
     bool is_protected; /* protected or long mode, not virtual-8086 */
 };
 
+/* More pages than these are not flushed one by one. */
+#define VP_FLUSH_PAGES_MAX 16u
+
+/* Which of a VP's guest-virtual translations are flushed. */
+enum vp_flush_scope {
+    VP_FLUSH_NOTHING,
+    VP_FLUSH_PAGES,      /* those of some pages, in all address spaces, global ones too */
+    VP_FLUSH_NON_GLOBAL, /* all but global ones */
+    VP_FLUSH_ALL,
+};
+
+/* The same with the pages. */
+struct vp_flush_set {
+    enum vp_flush_scope scope;
+    uint32_t page_count;                /* if the scope is VP_FLUSH_PAGES */
+    uint64_t pages[VP_FLUSH_PAGES_MAX]; /* linear addresses, canonical, multiples of 4 KiB */
+};
+
 /* One CPU backend. All functions: interrupts off. "Own VP" means the VP is not in guest mode anywhere. */
 struct cpu_backend {
     const char *name; /* "AMD-V", "VT-x", "sim" */
@@ -146,6 +164,11 @@ struct cpu_backend {
     void (*get_code_mode)(struct vp *vp, struct vp_code_mode *mode);
     /* True if the VP executes 64-bit code and get_paging() would give these registers. Within its exit. */
     bool (*is_code_state)(struct vp *vp, const struct vp_code_state *state);
+    /*
+     * Notes what the VP's next entry has to flush, beside what is noted already; vp->flush_wanted is raised behind it.
+     * Null if the backend always flushes all. Any processor, whatever the VP does.
+     */
+    void (*note_flush)(struct vp *vp, const struct vp_flush_set *set);
     /* TSC that the guest would read now. */
     uint64_t (*guest_tsc)(struct vp *vp);
     /* The intercept maps of the VP's partition changed (exceptions, MSRs, ...); applied before its next entry. */

@@ -110,7 +110,7 @@ struct vp {
     bool nmi_masked;               /* [V] an NMI handler has not executed IRET yet */
     uint64_t pending_interruption; /* [V] HvRegisterPendingInterruption format: to be (re)injected at next entry */
     uint64_t space_generation;     /* [V] last GPA space generation this VP's TLB tag was flushed for */
-    _Atomic uint64_t flush_wanted; /* [a] raised to have all translations of this VP flushed before its next entry */
+    _Atomic uint64_t flush_wanted; /* [a] raised to have translations of this VP flushed before its next entry */
     uint64_t flush_done;           /* [V] last value of flush_wanted that was honoured */
     uint8_t sipi_vector;           /* [lock] */
 
@@ -214,6 +214,19 @@ static inline void vp_read_state(struct vp *vp, uint32_t what)
     if ((vp->unread & what) != 0) {
         backend->read_state(vp, what);
     }
+}
+
+/*
+ * Has translations of the VP flushed before its next entry. If it may be in guest mode, the caller then makes it leave
+ * (cpu_quiesce_space). Any processor; no lock of rank LOCK_RANK_FLUSH or higher held.
+ */
+static inline void vp_flush(struct vp *vp, const struct vp_flush_set *set)
+{
+    if (backend->note_flush != NULL) {
+        backend->note_flush(vp, set);
+    }
+    /* Pairs with the load before an entry, which comes behind the store of cpu->guest_space. */
+    (void)atomic_fetch_add_explicit(&vp->flush_wanted, 1, memory_order_seq_cst);
 }
 
 /*

@@ -18,6 +18,7 @@ enum lock_rank {
     LOCK_RANK_VP = 40,              /* one VP's run state */
     LOCK_RANK_SYNIC = 50,           /* one VP's message queues and event flags */
     LOCK_RANK_APIC = 60,            /* one virtual APIC */
+    LOCK_RANK_FLUSH = 65,           /* what is to be flushed of one VP */
     LOCK_RANK_DEPOSIT = 70,         /* one partition's deposited pages */
     LOCK_RANK_TIMER = 80,           /* one processor's timer queue */
     LOCK_RANK_IRQ = 85,             /* device vector tables */

@@ -97,4 +97,7 @@ struct hv_output_dispatch_vp sim_dispatch(uint64_t partition_id, uint32_t index,
 uint64_t sim_last_event(struct vp *vp);
 uint32_t sim_event_count(struct vp *vp);
 
+/* What its last flush was of. */
+struct vp_flush_set sim_last_flush(struct vp *vp);
+
 #endif

@@ -258,6 +258,11 @@ static bool sim_is_code_state(struct vp *vp, const struct vp_code_state *state)
            paging.efer == state->efer && paging.cpl == state->cpl;
 }
 
+static void sim_note_flush(struct vp *vp, const struct vp_flush_set *set)
+{
+    sim_of(vp)->flush = *set;
+}
+
 static uint64_t sim_guest_tsc(struct vp *vp)
 {
     (void)vp;
@@ -370,6 +375,7 @@ const struct cpu_backend sim_backend = {
     .get_paging = sim_get_paging,
     .get_code_mode = sim_get_code_mode,
     .is_code_state = sim_is_code_state,
+    .note_flush = sim_note_flush,
     .guest_tsc = sim_guest_tsc,
     .intercepts_changed = sim_intercepts_changed,
 };
@@ -391,6 +397,11 @@ void sim_script_clear(struct vp *vp)
 {
     sim_of(vp)->script_next = 0;
     sim_of(vp)->script_count = 0;
+}
+
+struct vp_flush_set sim_last_flush(struct vp *vp)
+{
+    return sim_of(vp)->flush;
 }
 
 uint64_t sim_last_event(struct vp *vp)

@@ -26,6 +26,7 @@ struct sim_vp {
     uint64_t last_event;
     uint32_t event_count;
     uint32_t flushes;
+    struct vp_flush_set flush;
     /* What the VP gets when somebody asks for it. */
     uint64_t rsp;
     bool interrupt_shadow, nmi_masked;

@@ -199,6 +199,7 @@ static void test_flush(void **state)
     assert_int_equal(flush(0, 2), HV_STATUS_SUCCESS);
     assert_int_equal(flushes(0), before[0]);
     assert_int_equal(flushes(1), before[1] + 1);
+    assert_int_equal(sim_last_flush(child_vps[1]).scope, VP_FLUSH_ALL);
     /* No processor means all; VPs that do not exist are ignored. */
     assert_int_equal(flush(0, 0), HV_STATUS_SUCCESS);
     assert_int_equal(flushes(0), before[0] + 1);
@@ -206,6 +207,8 @@ static void test_flush(void **state)
     assert_int_equal(flush(HV_FLUSH_NON_GLOBAL_MAPPINGS_ONLY, UINT64_C(0x8000000000000001)), HV_STATUS_SUCCESS);
     assert_int_equal(flushes(0), before[0] + 3);
     assert_int_equal(flushes(1), before[1] + 3);
+    assert_int_equal(sim_last_flush(child_vps[0]).scope, VP_FLUSH_NON_GLOBAL);
+    assert_int_equal(sim_last_flush(child_vps[1]).scope, VP_FLUSH_ALL);
     assert_int_equal(flush(0x20, 1), HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(flush(UINT64_C(1) << HV_FLUSH_TARGET_VTL_SHIFT, 1), HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(flush(HV_FLUSH_USE_EXTENDED_RANGE_FORMAT, 1), HV_STATUS_INVALID_PARAMETER);
@@ -227,6 +230,49 @@ static void test_flush_list(void **state)
     input.header.flags = HV_FLUSH_NON_GLOBAL_MAPPINGS_ONLY;
     assert_int_equal(sim_rep_call(HvCallFlushVirtualAddressList, 300, &input, sizeof(input), NULL, 0),
                      HV_STATUS_INVALID_PARAMETER);
+}
+
+/* What is flushed of the root's VP 1 for these ranges. */
+static struct vp_flush_set flushed(uint64_t flags, uint64_t first, uint64_t second)
+{
+    const struct {
+        struct hv_input_flush_virtual_address header;
+        uint64_t ranges[2];
+    } input = {.header = {.flags = flags, .processor_mask = 2}, .ranges = {first, second}};
+
+    assert_int_equal(sim_rep_call(HvCallFlushVirtualAddressList, 2, &input, sizeof(input), NULL, 0),
+                     hv_hypercall_result(HV_STATUS_SUCCESS, 2));
+    return sim_last_flush(root_partition->vps[1]);
+}
+
+static void test_a_few_pages_are_flushed_alone(void **state)
+{
+    const uint64_t kernel = UINT64_C(0xffff888000000000);
+    struct vp_flush_set set = flushed(0, 0x5000 | 1, kernel);
+
+    (void)state;
+    assert_int_equal(set.scope, VP_FLUSH_PAGES);
+    assert_int_equal(set.page_count, 3);
+    assert_int_equal(set.pages[0], 0x5000);
+    assert_int_equal(set.pages[1], 0x6000);
+    assert_int_equal(set.pages[2], kernel);
+    /* As many as there is room for, and one more; the most that a range can have. */
+    set = flushed(0, 0x5000 | (VP_FLUSH_PAGES_MAX - 2), kernel);
+    assert_int_equal(set.page_count, VP_FLUSH_PAGES_MAX);
+    assert_int_equal(set.scope, VP_FLUSH_PAGES);
+    assert_int_equal(flushed(0, 0x5000 | (VP_FLUSH_PAGES_MAX - 1), kernel).scope, VP_FLUSH_ALL);
+    assert_int_equal(flushed(0, 0x5000, kernel | 0xfff).scope, VP_FLUSH_ALL);
+    /* Not canonical: ignored. */
+    set = flushed(0, UINT64_C(0x800000000000), 0x5000);
+    assert_int_equal(set.scope, VP_FLUSH_PAGES);
+    assert_int_equal(set.page_count, 1);
+    assert_int_equal(set.pages[0], 0x5000);
+    root_partition->privileges |= HV_ENABLE_EXTENDED_GVA_RANGES_FLUSH_VA_LIST;
+    set = flushed(HV_FLUSH_USE_EXTENDED_RANGE_FORMAT, 0x5000, 0x7000);
+    assert_int_equal(set.scope, VP_FLUSH_PAGES);
+    assert_int_equal(set.page_count, 2);
+    assert_int_equal(flushed(HV_FLUSH_USE_EXTENDED_RANGE_FORMAT, 0x5000, 0x200000 | HV_GVA_RANGE_EXTENDED_LARGE).scope,
+                     VP_FLUSH_ALL);
 }
 
 static void test_flush_by_set(void **state)
@@ -557,6 +603,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_child_has_no_calls_of_the_root, start, stop),
         cmocka_unit_test_setup_teardown(test_flush, start, stop),
         cmocka_unit_test_setup_teardown(test_flush_list, start, stop),
+        cmocka_unit_test_setup_teardown(test_a_few_pages_are_flushed_alone, start, stop),
         cmocka_unit_test_setup_teardown(test_flush_by_set, start, stop),
         cmocka_unit_test_setup_teardown(test_ipi, start, stop),
         cmocka_unit_test_setup_teardown(test_assert_virtual_interrupt, start, stop),

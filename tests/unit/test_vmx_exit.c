@@ -13,43 +13,43 @@
 #include "vmx/vmx.h"
 #include "vmx/vmx_insn.h"
 
-#define vmcs_read                fake_read_counted
-#define vmcs_write               fake_write
-#define vmcs_read_uncounted      fake_read
-#define vmcs_write_uncounted     fake_write
-#define vmcs_count_accesses      fake_count
-#define irq_window               fake_nothing
-#define call_nmi_handler         fake_nmi
-#define vmx_vmptrld              fake_select
-#define vmx_vmclear              fake_select
-#define rdmsr                    fake_rdmsr
-#define wrmsr                    fake_wrmsr
-#define read_cr2                 fake_read_register
-#define write_cr2                fake_write_register
-#define read_dr6                 fake_read_register
-#define write_dr6                fake_write_register
-#define read_debug_addresses     fake_debug_addresses
-#define write_debug_addresses    fake_debug_addresses
-#define msr_read_safe            fake_read_safe
-#define msr_write_safe           fake_write_safe
-#define vmx_invept(scope, eptp)  ((void)(scope), (void)(eptp))
-#define vmx_invvpid(scope, vpid) ((void)(scope), (void)(vpid))
-#define exit_cpuid               fake_cpuid
-#define exit_hypercall           fake_hypercall
-#define exit_rdmsr               fake_rdmsr_exit
-#define exit_wrmsr               fake_wrmsr_exit
-#define exit_halt                fake_halt
-#define exit_pause               fake_pause
-#define exit_xsetbv              fake_xsetbv
-#define exit_cache_flush         fake_cache_flush
-#define exit_undefined           fake_undefined
-#define exit_shutdown            fake_shutdown
-#define exit_interrupt           fake_interrupt
-#define exit_exception           fake_exception
-#define exit_unexpected          fake_unexpected
+#define vmcs_read                         fake_read_counted
+#define vmcs_write                        fake_write
+#define vmcs_read_uncounted               fake_read
+#define vmcs_write_uncounted              fake_write
+#define vmcs_count_accesses               fake_count
+#define irq_window                        fake_nothing
+#define call_nmi_handler                  fake_nmi
+#define vmx_vmptrld                       fake_select
+#define vmx_vmclear                       fake_select
+#define rdmsr                             fake_rdmsr
+#define wrmsr                             fake_wrmsr
+#define read_cr2                          fake_read_register
+#define write_cr2                         fake_write_register
+#define read_dr6                          fake_read_register
+#define write_dr6                         fake_write_register
+#define read_debug_addresses              fake_debug_addresses
+#define write_debug_addresses             fake_debug_addresses
+#define msr_read_safe                     fake_read_safe
+#define msr_write_safe                    fake_write_safe
+#define vmx_invept(scope, eptp)           ((void)(scope), (void)(eptp))
+#define vmx_invvpid(scope, vpid, address) ((void)(scope), (void)(vpid), (void)(address))
+#define exit_cpuid                        fake_cpuid
+#define exit_hypercall                    fake_hypercall
+#define exit_rdmsr                        fake_rdmsr_exit
+#define exit_wrmsr                        fake_wrmsr_exit
+#define exit_halt                         fake_halt
+#define exit_pause                        fake_pause
+#define exit_xsetbv                       fake_xsetbv
+#define exit_cache_flush                  fake_cache_flush
+#define exit_undefined                    fake_undefined
+#define exit_shutdown                     fake_shutdown
+#define exit_interrupt                    fake_interrupt
+#define exit_exception                    fake_exception
+#define exit_unexpected                   fake_unexpected
 /* Their names are those of types, too. */
-#define exit_memory(vp, access)  fake_memory(vp, access)
-#define exit_io(vp, io)          fake_io(vp, io)
+#define exit_memory(vp, access)           fake_memory(vp, access)
+#define exit_io(vp, io)                   fake_io(vp, io)
 
 static uint64_t fake_read(enum vmcs_field field);
 static uint64_t fake_read_counted(enum vmcs_field field);
@@ -89,6 +89,7 @@ static enum exit_action fake_io(struct vp *of, const struct exit_io *io);
 #include "vmx/vmx_fast.c"
 #include "vmx/vmx_regs.c"
 #include "vmx/vmx_run.c"
+#include "vmx/vmx_tlb.c"
 
 #define FIELD_COUNT 0x8000u
 #define READS_MAX   16
@@ -518,6 +519,7 @@ static int start(void **state)
     own.apic_page = apic_page;
     vp.backend = &own;
     vp.space = &space;
+    spin_init(&own.flush_lock, LOCK_RANK_FLUSH, "flush");
     vp.partition = &partition;
     vp.regs.rip = RIP;
     vp.regs.rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;

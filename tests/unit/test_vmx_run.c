@@ -15,29 +15,29 @@
 #include "vmx/vmx.h"
 #include "vmx/vmx_insn.h"
 
-#define vmcs_read                  fake_read
-#define vmcs_write                 fake_write
-#define vmcs_read_uncounted        fake_read
-#define vmcs_write_uncounted       fake_write
-#define irq_window                 fake_irq_window
-#define vmx_vmptrld                fake_vmptrld
-#define vmx_vmclear                fake_vmclear
-#define rdmsr                      fake_rdmsr
-#define wrmsr                      fake_wrmsr
-#define read_cr2                   fake_read_register
-#define write_cr2                  fake_write_register
-#define read_dr6                   fake_read_register
-#define write_dr6                  fake_write_register
-#define read_debug_addresses       fake_debug_addresses
-#define write_debug_addresses      fake_debug_addresses
-#define msr_read_safe              fake_read_safe
-#define msr_write_safe             fake_write_safe
-#define exit_exception             fake_exit_exception
-#define vmcs_count_accesses(count) ((void)(count))
+#define vmcs_read                         fake_read
+#define vmcs_write                        fake_write
+#define vmcs_read_uncounted               fake_read
+#define vmcs_write_uncounted              fake_write
+#define irq_window                        fake_irq_window
+#define vmx_vmptrld                       fake_vmptrld
+#define vmx_vmclear                       fake_vmclear
+#define rdmsr                             fake_rdmsr
+#define wrmsr                             fake_wrmsr
+#define read_cr2                          fake_read_register
+#define write_cr2                         fake_write_register
+#define read_dr6                          fake_read_register
+#define write_dr6                         fake_write_register
+#define read_debug_addresses              fake_debug_addresses
+#define write_debug_addresses             fake_debug_addresses
+#define msr_read_safe                     fake_read_safe
+#define msr_write_safe                    fake_write_safe
+#define exit_exception                    fake_exit_exception
+#define vmcs_count_accesses(count)        ((void)(count))
 /* Their names are those of types, too. */
-#define vmx_invept(scope, eptp)    fake_invept(scope, eptp)
-#define vmx_invvpid(scope, vpid)   fake_invvpid(scope, vpid)
-#define exit_memory(vp, access)    fake_exit_memory(vp, access)
+#define vmx_invept(scope, eptp)           fake_invept(scope, eptp)
+#define vmx_invvpid(scope, vpid, address) fake_invvpid(scope, vpid, address)
+#define exit_memory(vp, access)           fake_exit_memory(vp, access)
 
 static uint64_t fake_read(enum vmcs_field field);
 static void fake_write(enum vmcs_field field, uint64_t value);
@@ -45,7 +45,7 @@ static void fake_irq_window(void);
 static void fake_vmptrld(spa_t vmcs);
 static void fake_vmclear(spa_t vmcs);
 static void fake_invept(enum vmx_invept scope, uint64_t eptp);
-static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid);
+static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid, uint64_t address);
 static uint64_t fake_rdmsr(uint32_t msr);
 static void fake_wrmsr(uint32_t msr, uint64_t value);
 static uint64_t fake_read_register(void);
@@ -60,6 +60,7 @@ static enum exit_action fake_exit_memory(struct vp *of, const struct exit_memory
 #include "vmx/vmx_exit.c"
 #include "vmx/vmx_fast.c"
 #include "vmx/vmx_run.c"
+#include "vmx/vmx_tlb.c"
 
 #define FIELD_COUNT 0x8000u
 #define VPID_COUNT  4u
@@ -70,7 +71,8 @@ static enum exit_action fake_exit_memory(struct vp *of, const struct exit_memory
 
 /* What the processor was told to forget since the last entry. */
 struct invalidations {
-    unsigned eptp_count, vpid_count, all_vpids_count;
+    unsigned eptp_count, vpid_count, all_vpids_count, non_global_count, address_count;
+    uint64_t addresses[VP_FLUSH_PAGES_MAX];
 };
 
 static uint64_t vmcs[FIELD_COUNT];
@@ -110,14 +112,26 @@ static void fake_invept(enum vmx_invept scope, uint64_t eptp)
     told.eptp_count++;
 }
 
-static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid)
+static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid, uint64_t address)
 {
-    if (scope == VMX_INVVPID_ALL) {
-        told.all_vpids_count++;
-    } else {
-        assert_int_equal(vpid, vmcs[VMCS_VPID]);
+    assert_int_equal(vpid, scope == VMX_INVVPID_ALL ? 0 : vmcs[VMCS_VPID]);
+    switch (scope) {
+    case VMX_INVVPID_ADDRESS:
+        assert_true(vmx_limits.ept_vpid & VMX_CAP_INVVPID_ADDRESS);
+        told.addresses[told.address_count++] = address;
+        return;
+    case VMX_INVVPID_SINGLE:
         told.vpid_count++;
+        break;
+    case VMX_INVVPID_ALL:
+        told.all_vpids_count++;
+        break;
+    case VMX_INVVPID_NON_GLOBAL:
+        assert_true(vmx_limits.ept_vpid & VMX_CAP_INVVPID_NON_GLOBAL);
+        told.non_global_count++;
+        break;
     }
+    assert_int_equal(address, 0);
 }
 
 static enum exit_action fake_exit_exception(struct vp *of, uint8_t vector, bool has_error, uint32_t error,
@@ -258,7 +272,7 @@ enum exit_action vmx_handle_apic_write(struct vp *of)
     return EXIT_RESUME;
 }
 
-static const struct cpu_backend fake_backend = {.read_state = vmx_read_state};
+static const struct cpu_backend fake_backend = {.read_state = vmx_read_state, .note_flush = vmx_note_flush};
 
 static int start(void **state)
 {
@@ -273,6 +287,8 @@ static int start(void **state)
         cpus[i].backend = &own_cpus[i];
     }
     vmx_limits.cpu2.may = VMX_CPU2_VPID;
+    vmx_limits.ept_vpid = VMX_CAP_INVVPID_ADDRESS | VMX_CAP_INVVPID_NON_GLOBAL;
+    spin_init(&own.flush_lock, LOCK_RANK_FLUSH, "flush");
     own.eptp = EPTP;
     vp.backend = &own;
     vp.space = &space;
@@ -301,6 +317,8 @@ static void assert_told(struct invalidations is, unsigned eptp_count, unsigned v
     assert_int_equal(is.eptp_count, eptp_count);
     assert_int_equal(is.vpid_count, vpid_count);
     assert_int_equal(is.all_vpids_count, all_vpids_count);
+    assert_int_equal(is.non_global_count, 0);
+    assert_int_equal(is.address_count, 0);
 }
 
 static void test_only_what_is_stale_is_invalidated(void **state)
@@ -311,7 +329,7 @@ static void test_only_what_is_stale_is_invalidated(void **state)
     assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
     vpid = vmcs[VMCS_VPID];
     assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
-    vp.flush_wanted++;
+    vmx_flush(&vp, VP_FLUSH_ALL);
     assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
     assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
     space.generation++;
@@ -350,9 +368,79 @@ static void test_without_vpids_entries_flush(void **state)
     (void)state;
     vmx_limits.cpu2.may = 0;
     assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
-    vp.flush_wanted++;
+    vmx_flush(&vp, VP_FLUSH_ALL);
     assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
     assert_int_equal(vmcs[VMCS_VPID], 0);
+}
+
+/* A flush of pages `first` to `last` is wanted. */
+static void flush_pages(uint64_t first, uint64_t last)
+{
+    struct vp_flush_set set = {.scope = VP_FLUSH_PAGES};
+
+    for (uint64_t page = first; page <= last; page++) {
+        set.pages[set.page_count++] = page << PAGE_SHIFT;
+    }
+    vp_flush(&vp, &set);
+}
+
+static void test_flushes_are_as_narrow_as_can_be(void **state)
+{
+    struct invalidations is;
+
+    (void)state;
+    (void)enter(0, VMX_EXIT_INTERRUPT_WINDOW);
+    flush_pages(5, 6);
+    flush_pages(9, 9);
+    is = enter(0, VMX_EXIT_INTERRUPT_WINDOW);
+    assert_int_equal(is.address_count, 3);
+    assert_int_equal(is.addresses[0], 0x5000);
+    assert_int_equal(is.addresses[1], 0x6000);
+    assert_int_equal(is.addresses[2], 0x9000);
+    assert_int_equal(is.vpid_count + is.non_global_count + is.all_vpids_count + is.eptp_count, 0);
+    vmx_flush(&vp, VP_FLUSH_NON_GLOBAL);
+    vmx_flush(&vp, VP_FLUSH_NON_GLOBAL);
+    is = enter(0, VMX_EXIT_INTERRUPT_WINDOW);
+    assert_int_equal(is.non_global_count, 1);
+    assert_int_equal(is.vpid_count + is.address_count + is.all_vpids_count + is.eptp_count, 0);
+    vmx_flush(&vp, VP_FLUSH_NOTHING);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    /* What two have asked for together is not missed; and it is done once. */
+    flush_pages(5, 5);
+    vmx_flush(&vp, VP_FLUSH_NON_GLOBAL);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
+    vmx_flush(&vp, VP_FLUSH_ALL);
+    flush_pages(5, 5);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
+    flush_pages(0, VP_FLUSH_PAGES_MAX - 1);
+    assert_int_equal(enter(0, VMX_EXIT_INTERRUPT_WINDOW).address_count, VP_FLUSH_PAGES_MAX);
+    flush_pages(0, VP_FLUSH_PAGES_MAX - 1);
+    flush_pages(5, 5);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+    /* A new tag has nothing to be flushed, and what the VP had elsewhere is not used again. */
+    flush_pages(5, 5);
+    assert_told(enter(1, VMX_EXIT_INTERRUPT_WINDOW), 1, 0, 0);
+    assert_told(enter(1, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
+}
+
+static void test_what_the_processor_lacks_is_done_by_the_next_wider(void **state)
+{
+    (void)state;
+    (void)enter(0, VMX_EXIT_INTERRUPT_WINDOW);
+    vmx_limits.ept_vpid = VMX_CAP_INVVPID_NON_GLOBAL;
+    flush_pages(5, 6);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
+    vmx_flush(&vp, VP_FLUSH_NON_GLOBAL);
+    assert_int_equal(enter(0, VMX_EXIT_INTERRUPT_WINDOW).non_global_count, 1);
+    vmx_limits.ept_vpid = VMX_CAP_INVVPID_ADDRESS;
+    vmx_flush(&vp, VP_FLUSH_NON_GLOBAL);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 1, 0);
+    flush_pages(5, 6);
+    assert_int_equal(enter(0, VMX_EXIT_INTERRUPT_WINDOW).address_count, 2);
+    vmx_limits.cpu2.may = 0;
+    flush_pages(5, 6);
+    assert_told(enter(0, VMX_EXIT_INTERRUPT_WINDOW), 0, 0, 0);
 }
 
 /* BS of the pending debug exceptions after an entry with this shadow; what else is pending stays. */
@@ -526,6 +614,8 @@ int main(void)
         cmocka_unit_test_setup(test_each_move_takes_a_new_tag, start),
         cmocka_unit_test_setup(test_used_up_tags_are_all_flushed, start),
         cmocka_unit_test_setup(test_without_vpids_entries_flush, start),
+        cmocka_unit_test_setup(test_flushes_are_as_narrow_as_can_be, start),
+        cmocka_unit_test_setup(test_what_the_processor_lacks_is_done_by_the_next_wider, start),
         cmocka_unit_test_setup(test_a_step_in_a_shadow_is_pending, start),
         cmocka_unit_test_setup(test_an_iret_that_faults_keeps_nmis_blocked, start),
         cmocka_unit_test_setup(test_debug_exceptions_update_their_registers, start),

@@ -71,6 +71,13 @@ spa_t vmx_msr_bitmap(bool is_apic_virtual)
     return spa(is_apic_virtual ? BITMAP_LENT : BITMAP);
 }
 
+void vmx_flush(struct vp *of, enum vp_flush_scope scope)
+{
+    assert_ptr_equal(of, &vp);
+    assert_int_equal(scope, VP_FLUSH_ALL);
+    vp.flush_wanted++;
+}
+
 static int start(void **state)
 {
     (void)state;
