@@ -94,6 +94,7 @@ static void set_registers(struct vp *vp, struct fuzz_input *input)
     uint8_t page[64];
 
     set_mode(vp, input);
+    vp_read_state(vp, VP_UNREAD_RSP | VP_UNREAD_BLOCKING); /* else it would be, over what is set here */
     for (uint32_t i = 0; i < ARRAY_SIZE(vp->regs.gpr); i++) {
         vp->regs.gpr[i] = fuzz_below(input, 2) == 0 ? fuzz_u8(input) : pick_address(input);
     }
