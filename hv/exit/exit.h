@@ -59,7 +59,10 @@ enum exit_action exit_exception(struct vp *vp, uint8_t vector, bool has_error, u
 enum exit_action exit_shutdown(struct vp *vp);
 /* A physical interrupt or NMI ended guest mode; it has been taken. */
 enum exit_action exit_interrupt(struct vp *vp);
-/* An exit that the backend does not expect: the partition is lost, never the machine. `code` is the backend's number.
+/*
+ * An exit that the backend does not expect, or a state that the processor refuses: logs what it is and the registers. A
+ * child loses its partition, and the machine goes on; without its root it cannot, so then this panics. `code` is the
+ * backend's number.
  */
 enum exit_action exit_unexpected(struct vp *vp, uint64_t code, const char *what);
 
