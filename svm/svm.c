@@ -163,6 +163,7 @@ const struct cpu_backend svm_backend = {
     .processor_vendor = HV_PROCESSOR_VENDOR_AMD,
     .state_msrs = &svm_state_msrs,
     .child_msrs = &svm_child_msrs,
+    .root_msrs = &svm_root_msrs,
     .stored_msr_reset = SVM_HWCR_RESET,
     .probe = svm_probe,
     .init = svm_init,

@@ -151,7 +151,7 @@ spa_t svm_msrpm(bool is_root);
 const char *vmcb_check(const struct vmcb *vmcb);
 
 /* svm_msr.c: the tables of struct cpu_backend. */
-extern const struct msr_rules svm_state_msrs, svm_child_msrs;
+extern const struct msr_rules svm_state_msrs, svm_child_msrs, svm_root_msrs;
 /* TscFreqSel: the TSC counts at the P0 frequency. */
 #define SVM_HWCR_RESET (UINT64_C(1) << 24)
 

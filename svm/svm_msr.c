@@ -11,6 +11,18 @@
 /* HWCR bits that a child may set and read back: nothing depends on them. */
 #define HWCR_WRITABLE            (UINT64_C(1) << 18)
 
+/* Further ends of ranges: machine-check banks, performance states, energy meters, performance hints. */
+#define MC4_MISC_FIRST   0xc0000408u
+#define MC4_MISC_LAST    0xc000040au
+#define SMCA_FIRST       0xc0002000u
+#define SMCA_LAST        0xc00023ffu
+#define MC_CTL_MASK_LAST 0xc001004au
+#define PSTATE_LAST      0xc001006bu
+#define RAPL_FIRST       0xc0010299u
+#define RAPL_LAST        0xc001029bu
+#define CPPC_FIRST       0xc00102b0u
+#define CPPC_LAST        0xc00102b4u
+
 static const struct msr_rule state_rules[] = {
     {X86_MSR_VM_CR, X86_MSR_VM_CR, MSR_RULE_READ_ONLY, X86_VM_CR_SVMDIS | X86_VM_CR_LOCK},
     {X86_MSR_AMD_PATCH_LOADER, X86_MSR_AMD_PATCH_LOADER, MSR_RULE_WRITE_ONLY, 0},
@@ -33,3 +45,24 @@ static const struct msr_rule child_rules[] = {
     {X86_MSR_AMD_HWCR, X86_MSR_AMD_HWCR, MSR_RULE_STORED, HWCR_WRITABLE},
 };
 const struct msr_rules svm_child_msrs = {child_rules, ARRAY_SIZE(child_rules)};
+
+static const struct msr_rule root_rules[] = {
+    {MC4_MISC_FIRST, MC4_MISC_LAST, MSR_RULE_MACHINE, 0},
+    {SMCA_FIRST, SMCA_LAST, MSR_RULE_MACHINE, 0},
+    {X86_MSR_AMD_SYSCFG, X86_MSR_AMD_SYSCFG, MSR_RULE_MACHINE_READ_DROP, 0},
+    {X86_MSR_AMD_HWCR, X86_MSR_AMD_HWCR, MSR_RULE_MACHINE_READ_DROP, 0},
+    {X86_MSR_AMD_IORR_BASE0, X86_MSR_AMD_TOP_MEM, MSR_RULE_MACHINE_READ, 0},
+    {X86_MSR_AMD_TOP_MEM2, X86_MSR_AMD_TOP_MEM2, MSR_RULE_MACHINE_READ, 0},
+    {X86_MSR_AMD_NB_CFG, X86_MSR_AMD_NB_CFG, MSR_RULE_MACHINE_READ_DROP, 0},
+    {X86_MSR_AMD_MC0_CTL_MASK, MC_CTL_MASK_LAST, MSR_RULE_MACHINE, 0},
+    {X86_MSR_AMD_INT_PENDING, X86_MSR_AMD_INT_PENDING, MSR_RULE_MACHINE_READ_DROP, 0},
+    {X86_MSR_AMD_MMIO_CONF_BASE, X86_MSR_AMD_MMIO_CONF_BASE, MSR_RULE_MACHINE_READ, 0},
+    {X86_MSR_AMD_PSTATE_LIMIT, PSTATE_LAST, MSR_RULE_MACHINE, 0},
+    {X86_MSR_SMM_ADDR, X86_MSR_SMM_MASK, MSR_RULE_MACHINE_READ, 0},
+    {X86_MSR_AMD_OSVW_ID_LENGTH, X86_MSR_AMD_OSVW_STATUS, MSR_RULE_MACHINE_READ, 0},
+    {RAPL_FIRST, RAPL_LAST, MSR_RULE_MACHINE_READ, 0},
+    {CPPC_FIRST, CPPC_LAST, MSR_RULE_MACHINE, 0},
+    {X86_MSR_AMD_CPUID_FEATURES_7, X86_MSR_AMD_CPUID_EXT_FEATURES, MSR_RULE_MACHINE_READ_DROP, 0},
+    {X86_MSR_AMD_LS_CFG, X86_MSR_AMD_BU_CFG2, MSR_RULE_MACHINE_READ_DROP, 0},
+};
+const struct msr_rules svm_root_msrs = {root_rules, ARRAY_SIZE(root_rules)};

@@ -108,6 +108,7 @@ const struct cpu_backend vmx_backend = {
     .processor_vendor = HV_PROCESSOR_VENDOR_INTEL,
     .state_msrs = &vmx_state_msrs,
     .child_msrs = &vmx_child_msrs,
+    .root_msrs = &vmx_root_msrs,
     .stored_msr_reset = VMX_MISC_ENABLE_RESET,
     .probe = vmx_probe,
     .init = vmx_init,

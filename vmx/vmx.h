@@ -216,7 +216,7 @@ spa_t vmx_io_bitmap(bool is_root, unsigned half);
 spa_t vmx_msr_bitmap(bool is_apic_virtual);
 
 /* vmx_msr.c: the tables of struct cpu_backend. */
-extern const struct msr_rules vmx_state_msrs, vmx_child_msrs;
+extern const struct msr_rules vmx_state_msrs, vmx_child_msrs, vmx_root_msrs;
 #define VMX_MISC_ENABLE_RESET                                                                                          \
     (X86_MISC_ENABLE_FAST_STRINGS | X86_MISC_ENABLE_BTS_UNAVAILABLE | X86_MISC_ENABLE_PEBS_UNAVAILABLE)
 

@@ -36,7 +36,7 @@ enum backend_fit {
     BACKEND_FITS,
 };
 
-/* How MSRs behave that not all vendors' processors have. */
+/* How an MSR behaves. */
 enum msr_rule_kind {
     MSR_RULE_REGISTER,   /* the backend's register `value` */
     MSR_RULE_ADDRESS,    /* the same, canonical addresses only */
@@ -44,6 +44,10 @@ enum msr_rule_kind {
     MSR_RULE_READ_ONLY,  /* reads `value`, writes fault */
     MSR_RULE_WRITE_ONLY, /* reads fault, writes are dropped */
     MSR_RULE_STORED,     /* of a child, at most one MSR: bits `value` can be written, the others stay as at reset */
+    /* Of the root, the processor's own register, which may fault: */
+    MSR_RULE_MACHINE,           /* read and written */
+    MSR_RULE_MACHINE_READ,      /* writes fault */
+    MSR_RULE_MACHINE_READ_DROP, /* writes are dropped */
 };
 
 /* A range of MSRs with one behaviour. */
@@ -120,6 +124,7 @@ struct cpu_backend {
     uint64_t processor_vendor;          /* HV_PROCESSOR_VENDOR_ */
     const struct msr_rules *state_msrs; /* MSRs of this vendor's processors, in every partition */
     const struct msr_rules *child_msrs; /* and in children: what operating systems read and write without asking */
+    const struct msr_rules *root_msrs;  /* and in the root: none can reach memory or processors that are not its own */
     uint64_t stored_msr_reset;          /* of the child's MSR by MSR_RULE_STORED */
 
     /* Can this machine serve? If it is unusable, `why` gets one clear sentence naming what is missing. Boot processor,

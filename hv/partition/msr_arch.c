@@ -3,7 +3,7 @@
  * Architectural and model-specific MSRs by policy tables. Processor state goes to the backend by register name; a
  * child's MTRRs and switches are stored values; what operating systems touch without looking reads as harmless. The
  * root reaches the listed MSRs of the machine: none of them can change or reveal memory that is not its own, or take
- * the processor away.
+ * the processor away. Not here: MSRs that not every vendor's processors have; they are in tables of the backend's.
  */
 #include "hv/partition/msr_arch.h"
 
@@ -44,71 +44,21 @@ static const struct msr_rule child_rules[] = {
     {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, MSR_RULE_CONSTANT, 0},
 };
 
-/* What the root may do with an MSR of the machine. */
-enum hardware_access {
-    HARDWARE_READ,      /* writes fault */
-    HARDWARE_READ_DROP, /* writes are dropped */
-    HARDWARE_WRITE,     /* both */
+/* What the root reaches of the machine. */
+static const struct msr_rule root_rules[] = {
+    {X86_MSR_P5_MC_ADDR, X86_MSR_P5_MC_TYPE, MSR_RULE_MACHINE_READ, 0},
+    {X86_MSR_BIOS_SIGN_ID, X86_MSR_BIOS_SIGN_ID, MSR_RULE_MACHINE, 0},
+    {X86_MSR_MTRRCAP, X86_MSR_MTRRCAP, MSR_RULE_MACHINE_READ, 0},
+    {X86_MSR_MCG_CAP, X86_MSR_MCG_CTL, MSR_RULE_MACHINE, 0},
+    {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, MSR_RULE_MACHINE_READ_DROP, 0},
+    {X86_MSR_MTRR_PHYSBASE0, X86_MSR_MTRR_FIX4K_F8000, MSR_RULE_MACHINE, 0},
+    {X86_MSR_MTRR_DEF_TYPE, X86_MSR_MTRR_DEF_TYPE, MSR_RULE_MACHINE, 0},
+    {X86_MSR_MC0_CTL, X86_MSR_MC_LAST, MSR_RULE_MACHINE, 0},
 };
 
-/* A range of the machine's MSRs. */
-struct hardware_rule {
-    uint32_t first, last;
-    enum hardware_access access;
-};
-
-#define MSR_PKG_CST_CONFIG     0x000000e2u
-#define MSR_RAPL_LAST          0x0000064fu
-#define MSR_HWP_LAST           0x00000777u
-#define MSR_AMD_MC4_MISC_FIRST 0xc0000408u
-#define MSR_AMD_MC4_MISC_LAST  0xc000040au
-#define MSR_AMD_SMCA_FIRST     0xc0002000u
-#define MSR_AMD_SMCA_LAST      0xc00023ffu
-#define MSR_AMD_MC_MASK_LAST   0xc001004au
-#define MSR_AMD_PSTATE_LAST    0xc001006bu
-#define MSR_AMD_RAPL_FIRST     0xc0010299u
-#define MSR_AMD_RAPL_LAST      0xc001029bu
-#define MSR_AMD_CPPC_FIRST     0xc00102b0u
-#define MSR_AMD_CPPC_LAST      0xc00102b4u
-
-static const struct hardware_rule hardware_rules[] = {
-    {X86_MSR_P5_MC_ADDR, X86_MSR_P5_MC_TYPE, HARDWARE_READ},
-    {X86_MSR_PLATFORM_ID, X86_MSR_PLATFORM_ID, HARDWARE_READ},
-    {X86_MSR_EBL_CR_POWERON, X86_MSR_EBL_CR_POWERON, HARDWARE_READ_DROP},
-    {X86_MSR_BIOS_SIGN_ID, X86_MSR_BIOS_SIGN_ID, HARDWARE_WRITE},
-    {X86_MSR_FSB_FREQ, X86_MSR_PLATFORM_INFO, HARDWARE_READ},
-    {MSR_PKG_CST_CONFIG, MSR_PKG_CST_CONFIG, HARDWARE_READ_DROP},
-    {X86_MSR_MTRRCAP, X86_MSR_MTRRCAP, HARDWARE_READ},
-    {X86_MSR_MCG_CAP, X86_MSR_MCG_CTL, HARDWARE_WRITE},
-    {X86_MSR_PERF_STATUS, X86_MSR_THERM_STATUS, HARDWARE_WRITE},
-    {X86_MSR_MISC_ENABLE, X86_MSR_MISC_ENABLE, HARDWARE_READ_DROP},
-    {X86_MSR_TEMPERATURE_TARGET, X86_MSR_TEMPERATURE_TARGET, HARDWARE_READ},
-    {X86_MSR_ENERGY_PERF_BIAS, X86_MSR_PACKAGE_THERM_STATUS + 1, HARDWARE_WRITE},
-    {X86_MSR_LAST_BRANCH_FROM_IP, X86_MSR_LAST_INT_TO_IP, HARDWARE_READ_DROP},
-    {X86_MSR_MTRR_PHYSBASE0, X86_MSR_MTRR_FIX4K_F8000, HARDWARE_WRITE},
-    {X86_MSR_MC0_CTL2, X86_MSR_MC0_CTL2 + 31, HARDWARE_WRITE},
-    {X86_MSR_MTRR_DEF_TYPE, X86_MSR_MTRR_DEF_TYPE, HARDWARE_WRITE},
-    {X86_MSR_MC0_CTL, X86_MSR_MC_LAST, HARDWARE_WRITE},
-    {X86_MSR_RAPL_POWER_UNIT, MSR_RAPL_LAST, HARDWARE_READ},
-    {X86_MSR_PM_ENABLE, MSR_HWP_LAST, HARDWARE_WRITE},
-    {MSR_AMD_MC4_MISC_FIRST, MSR_AMD_MC4_MISC_LAST, HARDWARE_WRITE},
-    {MSR_AMD_SMCA_FIRST, MSR_AMD_SMCA_LAST, HARDWARE_WRITE},
-    {X86_MSR_AMD_SYSCFG, X86_MSR_AMD_SYSCFG, HARDWARE_READ_DROP},
-    {X86_MSR_AMD_HWCR, X86_MSR_AMD_HWCR, HARDWARE_READ_DROP},
-    {X86_MSR_AMD_IORR_BASE0, X86_MSR_AMD_TOP_MEM, HARDWARE_READ},
-    {X86_MSR_AMD_TOP_MEM2, X86_MSR_AMD_TOP_MEM2, HARDWARE_READ},
-    {X86_MSR_AMD_NB_CFG, X86_MSR_AMD_NB_CFG, HARDWARE_READ_DROP},
-    {X86_MSR_AMD_MC0_CTL_MASK, MSR_AMD_MC_MASK_LAST, HARDWARE_WRITE},
-    {X86_MSR_AMD_INT_PENDING, X86_MSR_AMD_INT_PENDING, HARDWARE_READ_DROP},
-    {X86_MSR_AMD_MMIO_CONF_BASE, X86_MSR_AMD_MMIO_CONF_BASE, HARDWARE_READ},
-    {X86_MSR_AMD_PSTATE_LIMIT, MSR_AMD_PSTATE_LAST, HARDWARE_WRITE},
-    {X86_MSR_SMM_ADDR, X86_MSR_SMM_MASK, HARDWARE_READ},
-    {X86_MSR_AMD_OSVW_ID_LENGTH, X86_MSR_AMD_OSVW_STATUS, HARDWARE_READ},
-    {MSR_AMD_RAPL_FIRST, MSR_AMD_RAPL_LAST, HARDWARE_READ},
-    {MSR_AMD_CPPC_FIRST, MSR_AMD_CPPC_LAST, HARDWARE_WRITE},
-    {X86_MSR_AMD_CPUID_FEATURES_7, X86_MSR_AMD_CPUID_EXT_FEATURES, HARDWARE_READ_DROP},
-    {X86_MSR_AMD_LS_CFG, X86_MSR_AMD_BU_CFG2, HARDWARE_READ_DROP},
-};
+static const struct msr_rules common_state = {state_rules, ARRAY_SIZE(state_rules)};
+static const struct msr_rules common_child = {child_rules, ARRAY_SIZE(child_rules)};
+static const struct msr_rules common_root = {root_rules, ARRAY_SIZE(root_rules)};
 
 /* A child's variable and fixed MTRRs: 8 pairs, fixed ranges, write combining. */
 #define MTRRCAP_VALUE       (MSR_MTRR_VARIABLE_COUNT | X86_MTRRCAP_FIXED | X86_MTRRCAP_WC)
@@ -278,23 +228,21 @@ static const struct msr_rule *find_rule(const struct msr_rules *rules, uint32_t 
 
 static const struct msr_rule *rule_of(const struct vp *vp, uint32_t msr)
 {
-    const struct msr_rules common_state = {state_rules, ARRAY_SIZE(state_rules)};
-    const struct msr_rules common_child = {child_rules, ARRAY_SIZE(child_rules)};
-    const struct msr_rule *rule = find_rule(&common_state, msr);
+    const struct msr_rules *const tables[] = {
+        &common_state,
+        backend->state_msrs,
+        vp->is_root ? &common_root : &common_child,
+        vp->is_root ? backend->root_msrs : backend->child_msrs,
+    };
+    const struct msr_rule *rule = NULL;
 
-    if (rule == NULL) {
-        rule = find_rule(backend->state_msrs, msr);
-    }
-    if (rule == NULL && !vp->is_root) {
-        rule = find_rule(&common_child, msr);
-    }
-    if (rule == NULL && !vp->is_root) {
-        rule = find_rule(backend->child_msrs, msr);
+    for (size_t i = 0; rule == NULL && i < ARRAY_SIZE(tables); i++) {
+        rule = find_rule(tables[i], msr);
     }
     return rule;
 }
 
-static enum msr_result read_by_rule(struct vp *vp, const struct msr_rule *rule, uint64_t *value)
+static enum msr_result read_by_rule(struct vp *vp, const struct msr_rule *rule, uint32_t msr, uint64_t *value)
 {
     switch (rule->kind) {
     case MSR_RULE_REGISTER:
@@ -309,11 +257,15 @@ static enum msr_result read_by_rule(struct vp *vp, const struct msr_rule *rule, 
         return MSR_OK;
     case MSR_RULE_WRITE_ONLY:
         return MSR_FAULT;
+    case MSR_RULE_MACHINE:
+    case MSR_RULE_MACHINE_READ:
+    case MSR_RULE_MACHINE_READ_DROP:
+        return msr_read_safe(msr, value) ? MSR_OK : MSR_FAULT;
     }
     return MSR_FAULT;
 }
 
-static enum msr_result write_by_rule(struct vp *vp, const struct msr_rule *rule, uint64_t value)
+static enum msr_result write_by_rule(struct vp *vp, const struct msr_rule *rule, uint32_t msr, uint64_t value)
 {
     switch (rule->kind) {
     case MSR_RULE_ADDRESS:
@@ -328,21 +280,15 @@ static enum msr_result write_by_rule(struct vp *vp, const struct msr_rule *rule,
         return MSR_OK;
     case MSR_RULE_CONSTANT:
     case MSR_RULE_WRITE_ONLY:
+    case MSR_RULE_MACHINE_READ_DROP:
         return MSR_OK;
     case MSR_RULE_READ_ONLY:
+    case MSR_RULE_MACHINE_READ:
         return MSR_FAULT;
+    case MSR_RULE_MACHINE:
+        return msr_write_safe(msr, value) ? MSR_OK : MSR_FAULT;
     }
     return MSR_FAULT;
-}
-
-static const struct hardware_rule *hardware_rule_of(const struct vp *vp, uint32_t msr)
-{
-    for (size_t i = 0; vp->is_root && i < ARRAY_SIZE(hardware_rules); i++) {
-        if (msr >= hardware_rules[i].first && msr <= hardware_rules[i].last) {
-            return &hardware_rules[i];
-        }
-    }
-    return NULL;
 }
 
 enum msr_result msr_arch_read(struct vp *vp, uint32_t msr, uint64_t *value)
@@ -351,7 +297,7 @@ enum msr_result msr_arch_read(struct vp *vp, uint32_t msr, uint64_t *value)
     const uint64_t *mtrr = vp->is_root ? NULL : mtrr_of(vp, msr);
 
     if (rule != NULL) {
-        return read_by_rule(vp, rule, value);
+        return read_by_rule(vp, rule, msr, value);
     }
     if (mtrr != NULL) {
         *value = *mtrr;
@@ -374,9 +320,6 @@ enum msr_result msr_arch_read(struct vp *vp, uint32_t msr, uint64_t *value)
     default:
         break;
     }
-    if (hardware_rule_of(vp, msr) != NULL) {
-        return msr_read_safe(msr, value) ? MSR_OK : MSR_FAULT;
-    }
     if (!vp->is_root && msr == X86_MSR_MTRRCAP) {
         *value = MTRRCAP_VALUE;
         return MSR_OK;
@@ -384,27 +327,13 @@ enum msr_result msr_arch_read(struct vp *vp, uint32_t msr, uint64_t *value)
     return MSR_INTERCEPT;
 }
 
-static enum msr_result write_hardware(const struct hardware_rule *rule, uint32_t msr, uint64_t value)
-{
-    switch (rule->access) {
-    case HARDWARE_READ:
-        return MSR_FAULT;
-    case HARDWARE_READ_DROP:
-        return MSR_OK;
-    case HARDWARE_WRITE:
-        return msr_write_safe(msr, value) ? MSR_OK : MSR_FAULT;
-    }
-    return MSR_FAULT;
-}
-
 enum msr_result msr_arch_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
     const struct msr_rule *rule = rule_of(vp, msr);
-    const struct hardware_rule *hardware;
     uint64_t *mtrr = vp->is_root ? NULL : mtrr_of(vp, msr);
 
     if (rule != NULL) {
-        return write_by_rule(vp, rule, value);
+        return write_by_rule(vp, rule, msr, value);
     }
     if (mtrr != NULL) {
         if (!mtrr_is_valid(msr, value)) {
@@ -431,10 +360,6 @@ enum msr_result msr_arch_write(struct vp *vp, uint32_t msr, uint64_t value)
         return write_tsc(vp, value);
     default:
         break;
-    }
-    hardware = hardware_rule_of(vp, msr);
-    if (hardware != NULL) {
-        return write_hardware(hardware, msr, value);
     }
     return !vp->is_root && msr == X86_MSR_MTRRCAP ? MSR_FAULT : MSR_INTERCEPT;
 }

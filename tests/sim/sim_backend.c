@@ -73,11 +73,13 @@ static struct backend_features features = {.has_thread_count = true};
 
 static struct msr_rules state_msrs;
 static struct msr_rules child_msrs;
+static struct msr_rules root_msrs;
 
-void sim_set_msr_rules(const struct msr_rules *state, const struct msr_rules *child)
+void sim_set_msr_rules(const struct msr_rules *state, const struct msr_rules *child, const struct msr_rules *root)
 {
     state_msrs = *state;
     child_msrs = *child;
+    root_msrs = *root;
 }
 
 static enum backend_fit sim_probe(char *why, size_t size)
@@ -360,6 +362,7 @@ const struct cpu_backend sim_backend = {
     .processor_vendor = HV_PROCESSOR_VENDOR_AMD,
     .state_msrs = &state_msrs,
     .child_msrs = &child_msrs,
+    .root_msrs = &root_msrs,
     .stored_msr_reset = STORED_MSR_RESET,
     .probe = sim_probe,
     .init = sim_init,

@@ -38,7 +38,7 @@ _Static_assert(sizeof(struct sim_vp) <= 4096, "the backend's part is one page");
 extern const struct cpu_backend sim_backend;
 
 /* The processor's own MSRs are these from now on; at first there are none. */
-void sim_set_msr_rules(const struct msr_rules *state, const struct msr_rules *child);
+void sim_set_msr_rules(const struct msr_rules *state, const struct msr_rules *child, const struct msr_rules *root);
 
 static inline struct sim_vp *sim_of(struct vp *vp)
 {

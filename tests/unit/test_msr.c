@@ -47,12 +47,12 @@ static struct cpuid_result processor(uint32_t leaf, uint32_t subleaf)
 
 static void use_amd(void)
 {
-    sim_set_msr_rules(&svm_state_msrs, &svm_child_msrs);
+    sim_set_msr_rules(&svm_state_msrs, &svm_child_msrs, &svm_root_msrs);
 }
 
 static void use_intel(void)
 {
-    sim_set_msr_rules(&vmx_state_msrs, &vmx_child_msrs);
+    sim_set_msr_rules(&vmx_state_msrs, &vmx_child_msrs, &vmx_root_msrs);
 }
 
 static int start(void **state)
@@ -525,6 +525,42 @@ static void test_root_and_hardware(void **state)
     assert_int_equal(msr_read(root, 0x12345, &value), MSR_FAULT);
 }
 
+/* What a machine has of another vendor's numbers is not what they mean there. */
+static void test_root_and_the_vendors_hardware(void **state)
+{
+    static const uint32_t amd[] = {0xc0000408, 0xc0002000, 0xc0010010, 0xc0010015, 0xc001001a, 0xc001001d,
+                                   0xc001001f, 0xc0010044, 0xc0010055, 0xc0010058, 0xc0010061, 0xc0010112,
+                                   0xc0010140, 0xc0010299, 0xc00102b4, 0xc0011005, 0xc001102a};
+    static const uint32_t intel[] = {0x17, 0x2a, 0xcd, 0xe2, 0x198, 0x19c, 0x1a2, 0x1b0, 0x280, 0x606, 0x64f, 0x777};
+    struct vp *root = sim_root_vp(0);
+    uint64_t value;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(amd) / sizeof(amd[0]); i++) {
+        machine_set_msr(amd[i], i);
+        use_amd();
+        assert_int_equal(read_of(root, amd[i]), i);
+        use_intel();
+        assert_int_equal(msr_read(root, amd[i], &value), MSR_FAULT);
+        assert_int_equal(msr_write(root, amd[i], 0), MSR_FAULT);
+    }
+    for (size_t i = 0; i < sizeof(intel) / sizeof(intel[0]); i++) {
+        machine_set_msr(intel[i], i);
+        use_intel();
+        assert_int_equal(read_of(root, intel[i]), i);
+        use_amd();
+        assert_int_equal(msr_read(root, intel[i], &value), MSR_FAULT);
+        assert_int_equal(msr_write(root, intel[i], 0), MSR_FAULT);
+    }
+    use_intel();
+    machine_set_msr(X86_MSR_MISC_ENABLE, 0x850089);
+    assert_int_equal(msr_write(root, X86_MSR_MISC_ENABLE, 0), MSR_OK);
+    assert_int_equal(read_of(root, X86_MSR_MISC_ENABLE), 0x850089);
+    assert_int_equal(msr_write(root, X86_MSR_ENERGY_PERF_BIAS, 6), MSR_OK);
+    assert_int_equal(read_of(root, X86_MSR_ENERGY_PERF_BIAS), 6);
+    assert_int_equal(msr_write(root, X86_MSR_PLATFORM_INFO, 0), MSR_FAULT);
+}
+
 static void test_register_names(void **state)
 {
     static const struct {
@@ -634,6 +670,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mtrrs, start, stop),
         cmocka_unit_test_setup_teardown(test_what_kernels_touch, start, stop),
         cmocka_unit_test_setup_teardown(test_root_and_hardware, start, stop),
+        cmocka_unit_test_setup_teardown(test_root_and_the_vendors_hardware, start, stop),
         cmocka_unit_test_setup_teardown(test_register_names, start, stop),
         cmocka_unit_test_setup_teardown(test_tsc_set_by_the_root, start, stop),
         cmocka_unit_test_setup_teardown(test_random_accesses, start, stop),
