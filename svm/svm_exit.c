@@ -6,7 +6,12 @@
 #include "hv/cpu/asm.h"
 #include "hv/lib/fmt.h"
 #include "hv/lib/str.h"
+#include "hv/lib/x86/x86_decode.h"
 #include "hv/lib/x86/x86_regs.h"
+
+#define CR8_NUMBER        8u
+#define CR8_PRIORITY_MASK 0xfull
+#define CR8_TPR_SHIFT     4
 
 /* Length of the exiting instruction where the processor says or svm_fast_exit() has found out, else 0. */
 static uint8_t insn_length(struct vp *vp)
@@ -64,6 +69,30 @@ static NOINLINE enum exit_action handle_interrupt(struct vp *vp)
     return exit_interrupt(vp);
 }
 
+/* MOV to CR8 while an interrupt waits for a lower task priority (svm_put_events()). */
+static NOINLINE enum exit_action handle_cr8_write(struct vp *vp)
+{
+    uint8_t bytes[X86_INSN_LENGTH_MAX];
+    size_t count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
+    struct vp_code_mode mode;
+    struct x86_insn insn;
+    uint64_t value;
+
+    svm_get_code_mode(vp, &mode);
+    if (x86_decode(&insn, bytes, count, vp_decode_mode(&mode)) != X86_DECODE_OK || insn.op != X86_OP_MOV_TO_CR ||
+        insn.reg != CR8_NUMBER) {
+        return EXIT_RESUME; /* changed by another VP since */
+    }
+    value = vp->regs.gpr[insn.rm];
+    if (value & ~CR8_PRIORITY_MASK) {
+        vp_inject_gp(vp);
+        return EXIT_RESUME;
+    }
+    apic_set_tpr(vp, (uint8_t)(value << CR8_TPR_SHIFT));
+    vp_advance(vp, insn.length);
+    return EXIT_RESUME;
+}
+
 static enum exit_action handle_iret(struct vp *vp, struct vmcb *vmcb)
 {
     struct svm_vp *own = svm_of(vp);
@@ -119,7 +148,7 @@ enum exit_action svm_handle_exit(struct vp *vp)
     case VMCB_EXIT_WBINVD:
         return exit_cache_flush(vp, length);
     case VMCB_EXIT_CR8_WRITE:
-        return exit_write_cr8(vp);
+        return handle_cr8_write(vp);
     case VMCB_EXIT_IRET:
         return handle_iret(vp, vmcb);
     case VMCB_EXIT_SHUTDOWN:

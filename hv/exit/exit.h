@@ -45,8 +45,6 @@ enum exit_action exit_xsetbv(struct vp *vp, uint8_t insn_length);
 enum exit_action exit_pause(struct vp *vp, uint8_t insn_length);
 /* INVD and WBINVD of a child: no-operations, since its memory is coherent and the caches are not its own. */
 enum exit_action exit_cache_flush(struct vp *vp, uint8_t insn_length);
-/* MOV to CR8 while an interrupt waits for a lower task priority. */
-enum exit_action exit_write_cr8(struct vp *vp);
 /* An instruction that this partition does not have: #UD. */
 enum exit_action exit_undefined(struct vp *vp);
 

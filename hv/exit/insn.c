@@ -13,7 +13,7 @@ enum x86_mode insn_mode(struct vp *vp)
     struct vp_code_mode mode;
 
     backend->get_code_mode(vp, &mode);
-    return mode.bits == 64 ? X86_MODE_64 : mode.bits == 32 ? X86_MODE_32 : X86_MODE_16;
+    return vp_decode_mode(&mode);
 }
 
 uint8_t insn_decode_length(struct vp *vp, enum x86_op op)

@@ -20,9 +20,6 @@
 #include "hv/partition/vp.h"
 #include "hv/partition/vp_fpu.h"
 
-#define CR8_NUMBER        8u
-#define CR8_PRIORITY_MASK 0xfull
-
 /* Ends the run loop; the VP's state says why. */
 static enum exit_action leave(struct vp *vp, enum vp_run_status status)
 {
@@ -228,27 +225,6 @@ enum exit_action exit_cache_flush(struct vp *vp, uint8_t insn_length)
     if (!insn_complete(vp, X86_OP_WBINVD, insn_length)) {
         (void)!insn_complete(vp, X86_OP_INVD, insn_length);
     }
-    return EXIT_RESUME;
-}
-
-enum exit_action exit_write_cr8(struct vp *vp)
-{
-    uint8_t bytes[X86_INSN_LENGTH_MAX];
-    size_t count = vp_fetch_instruction(vp, bytes, sizeof(bytes));
-    struct x86_insn insn;
-    uint64_t value;
-
-    if (x86_decode(&insn, bytes, count, insn_mode(vp)) != X86_DECODE_OK || insn.op != X86_OP_MOV_TO_CR ||
-        insn.reg != CR8_NUMBER) {
-        return EXIT_RESUME; /* changed by another VP since */
-    }
-    value = vp->regs.gpr[insn.rm];
-    if (value & ~CR8_PRIORITY_MASK) {
-        vp_inject_gp(vp);
-        return EXIT_RESUME;
-    }
-    apic_set_tpr(vp, (uint8_t)(value << 4));
-    vp_advance(vp, insn.length);
     return EXIT_RESUME;
 }
 

@@ -114,6 +114,12 @@ struct vp_flush_set {
     uint64_t pages[VP_FLUSH_PAGES_MAX]; /* linear addresses, canonical, multiples of 4 KiB */
 };
 
+/* The same for the decoder. */
+static inline enum x86_mode vp_decode_mode(const struct vp_code_mode *mode)
+{
+    return mode->bits == 64 ? X86_MODE_64 : mode->bits == 32 ? X86_MODE_32 : X86_MODE_16;
+}
+
 /* One CPU backend. All functions: interrupts off. "Own VP" means the VP is not in guest mode anywhere. */
 struct cpu_backend {
     const char *name; /* "AMD-V", "VT-x", "sim" */

@@ -168,7 +168,6 @@ static enum exit_action perform(struct vp *vp, struct exit_case *exit)
     case 6:
         return exit_cache_flush(vp, exit->length);
     case 7:
-        return exit_write_cr8(vp);
     case 8:
         return exit_undefined(vp);
     case 9:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What comes of exits whose instruction is fetched and looked at: accesses to the local APIC's page, doorbells, CR8,
+ * What comes of exits whose instruction is fetched and looked at: accesses to the local APIC's page, doorbells,
  * XSETBV; and of those that are never an intercept message: the root's own, writes to overlays, interrupts.
  */
 #include <setjmp.h>
@@ -293,27 +293,6 @@ static void test_root_is_refused(void **state)
     vp->pending_interruption = 0;
 }
 
-static void test_cr8(void **state)
-{
-    (void)state;
-    set_code("\x44\x0f\x22\xc0", 4); /* mov cr8, rax */
-    vp->regs.gpr[VP_RAX] = 9;
-    assert_int_equal(exit_write_cr8(vp), EXIT_RESUME);
-    assert_int_equal(apic_tpr(vp), 0x90);
-    assert_int_equal(vp->regs.rip, CODE_GPA + 4);
-    vp->regs.rip = CODE_GPA;
-    vp->regs.gpr[VP_RAX] = 16;
-    assert_int_equal(exit_write_cr8(vp), EXIT_RESUME);
-    assert_int_equal(pending_vector(), X86_VECTOR_GP);
-    assert_int_equal(apic_tpr(vp), 0x90);
-    /* Another VP has rewritten the instruction meanwhile: whatever is there now is executed. */
-    vp->pending_interruption = 0;
-    set_code("\x90", 1);
-    assert_int_equal(exit_write_cr8(vp), EXIT_RESUME);
-    assert_int_equal(vp->regs.rip, CODE_GPA);
-    assert_no_event();
-}
-
 static void test_xsetbv(void **state)
 {
     (void)state;
@@ -434,7 +413,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_doorbell, start, stop),
         cmocka_unit_test_setup_teardown(test_overlay_is_read_only, start, stop),
         cmocka_unit_test_setup_teardown(test_root_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(test_cr8, start, stop),
         cmocka_unit_test_setup_teardown(test_xsetbv, start, stop),
         cmocka_unit_test_setup_teardown(test_exception_goes_to_who_asked, start, stop),
         cmocka_unit_test_setup_teardown(test_halt_with_an_interrupt_waiting, start, stop),

@@ -249,10 +249,10 @@ static enum exit_action move_control(struct vp *vp, const struct x86_insn *insn)
     union hv_register_value value = {.reg64 = vp->regs.gpr[insn->rm]};
     hv_status_t status;
 
-    if (insn->op == X86_OP_MOV_TO_CR) {
-        if (insn->reg == 8) {
-            return exit_write_cr8(vp);
-        }
+    if (insn->op == X86_OP_MOV_TO_CR && insn->reg == 8) {
+        apic_set_tpr(vp, (uint8_t)(value.reg64 << 4));
+        status = HV_STATUS_SUCCESS;
+    } else if (insn->op == X86_OP_MOV_TO_CR) {
         status = backend->set_register(vp, HvX64RegisterCr0 + insn->reg, &value);
     } else if (insn->reg == 8) {
         value.reg64 = apic_tpr(vp) >> 4;
