@@ -62,7 +62,7 @@ static enum backend_fit svm_probe(char *why, size_t size)
         fmt_snprintf(why, size, "the processor has AMD-V but no nested paging (NPT)");
         return BACKEND_UNUSABLE;
     }
-    if (msr_read_safe(X86_MSR_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
+    if (msr_read_safe(X86_MSR_AMD_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
         fmt_snprintf(why, size,
                      "AMD-V is disabled by the firmware (VM_CR.SVMDIS); switch SVM on in the firmware set-up");
         return BACKEND_UNUSABLE;
@@ -98,7 +98,7 @@ static bool svm_enable_processor(void)
         log_line("processor %u: no memory for AMD-V", cpu->index);
         return false;
     }
-    if (msr_read_safe(X86_MSR_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
+    if (msr_read_safe(X86_MSR_AMD_VM_CR, &vm_cr) && (vm_cr & X86_VM_CR_SVMDIS)) {
         log_line("processor %u: AMD-V is disabled by the firmware", cpu->index);
         return false;
     }
@@ -111,7 +111,7 @@ static bool svm_enable_processor(void)
     own->next_asid = 1;
     own->asid_epoch = 1;
     wrmsr(X86_MSR_EFER, rdmsr(X86_MSR_EFER) | X86_EFER_SVME);
-    wrmsr(X86_MSR_VM_HSAVE_PA, mem_to_spa(host_save).value);
+    wrmsr(X86_MSR_AMD_VM_HSAVE_PA, mem_to_spa(host_save).value);
     __asm__ volatile("vmsave %0" : : "a"(own->host_vmcb_spa.value) : "memory");
     cpu->backend = own;
     return true;

@@ -38,8 +38,8 @@ static bool vmx_enable_processor(void)
         log_line("processor %u: VT-x is disabled by the firmware", cpu->index);
         return false;
     }
-    if (msr_read_safe(X86_MSR_FEATURE_CONTROL, &control) && !(control & X86_FEATURE_CONTROL_LOCK)) {
-        wrmsr(X86_MSR_FEATURE_CONTROL, control | X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX | X86_FEATURE_CONTROL_LOCK);
+    if (msr_read_safe(X86_MSR_INTEL_FEATURE_CONTROL, &control) && !(control & X86_FEATURE_CONTROL_LOCK)) {
+        wrmsr(X86_MSR_INTEL_FEATURE_CONTROL, control | X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX | X86_FEATURE_CONTROL_LOCK);
     }
     own->next_vpid = 1;
     own->vpid_epoch = 1;

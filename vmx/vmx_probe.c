@@ -103,7 +103,7 @@ bool vmx_is_locked_off(void)
 {
     uint64_t control;
 
-    return msr_read_safe(X86_MSR_FEATURE_CONTROL, &control) && (control & X86_FEATURE_CONTROL_LOCK) &&
+    return msr_read_safe(X86_MSR_INTEL_FEATURE_CONTROL, &control) && (control & X86_FEATURE_CONTROL_LOCK) &&
            !(control & X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX);
 }
 

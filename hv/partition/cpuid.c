@@ -215,7 +215,7 @@ uint8_t cpuid_physical_bits(void)
 {
     uint32_t registers[CPUID_REGISTER_COUNT];
 
-    cpuid_policy_machine(CPUID_LEAF_AMD_SIZES, 0, registers);
+    cpuid_policy_machine(CPUID_LEAF_EXTENDED_SIZES, 0, registers);
     if ((registers[CPUID_EAX] & 0xffu) == 0) {
         return 36; /* a processor without the leaf */
     }
@@ -253,7 +253,7 @@ uint64_t cpuid_xcr0_mask(const struct partition *partition)
     if (!(features[CPUID_ECX] & CPUID_1_ECX_XSAVE)) {
         return 0;
     }
-    partition_leaf(partition, CPUID_LEAF_EXTENDED_FEATURES, 0, extended);
+    partition_leaf(partition, CPUID_LEAF_STRUCTURED_FEATURES, 0, extended);
     components = cpuid_machine(CPUID_LEAF_XSAVE, 0);
     mask = (components.eax | (uint64_t)components.edx << 32) & XCR0_ALLOWED;
     if (partition->disabled_xsave & HV_XSAVE_FEATURE_AVX) {
@@ -409,22 +409,22 @@ static void child_topology(const struct vp *vp, uint32_t leaf, uint32_t subleaf,
     case CPUID_LEAF_CACHE:
         cache_leaf(&topology, true, out);
         break;
-    case CPUID_LEAF_AMD_CACHE:
+    case CPUID_LEAF_EXTENDED_CACHE:
         cache_leaf(&topology, false, out);
         break;
     case CPUID_LEAF_TOPOLOGY:
     case CPUID_LEAF_TOPOLOGY_V2:
         levels_leaf(&topology, subleaf, out);
         break;
-    case CPUID_LEAF_AMD_FEATURES:
-        out[CPUID_ECX] &= ~CPUID_AMD_ECX_CMP_LEGACY;
-        out[CPUID_ECX] |= topology.count > 1 && backend->features->has_thread_count ? CPUID_AMD_ECX_CMP_LEGACY : 0;
+    case CPUID_LEAF_EXTENDED_FEATURES:
+        out[CPUID_ECX] &= ~CPUID_EXTENDED_ECX_CMP_LEGACY;
+        out[CPUID_ECX] |= topology.count > 1 && backend->features->has_thread_count ? CPUID_EXTENDED_ECX_CMP_LEGACY : 0;
         break;
-    case CPUID_LEAF_AMD_SIZES:
+    case CPUID_LEAF_EXTENDED_SIZES:
         out[CPUID_ECX] =
             backend->features->has_thread_count ? ((topology.count - 1) & 0xffu) | topology.shift << 12 : 0;
         break;
-    case CPUID_LEAF_AMD_TOPOLOGY:
+    case CPUID_LEAF_EXTENDED_TOPOLOGY:
         out[CPUID_EAX] = topology.id;
         out[CPUID_EBX] = topology.id & 0xffu;
         out[CPUID_ECX] = 0;
@@ -465,7 +465,7 @@ static void adjust(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[
     case CPUID_LEAF_POWER:
         out[CPUID_EAX] = CPUID_6_EAX_ARAT;
         break;
-    case CPUID_LEAF_EXTENDED_FEATURES:
+    case CPUID_LEAF_STRUCTURED_FEATURES:
         if (subleaf == 0) {
             out[CPUID_EAX] = min_u32(cpuid_machine(leaf, 0).eax, 1);
         }
@@ -473,16 +473,16 @@ static void adjust(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[
     case CPUID_LEAF_XSAVE:
         xsave_leaf(vp, subleaf, out);
         break;
-    case CPUID_LEAF_AMD_FIRST:
-        out[CPUID_EAX] = min_u32(out[CPUID_EAX], CPUID_LEAF_AMD_MAX);
+    case CPUID_LEAF_EXTENDED_FIRST:
+        out[CPUID_EAX] = min_u32(out[CPUID_EAX], CPUID_LEAF_EXTENDED_MAX);
         break;
-    case CPUID_LEAF_AMD_POWER:
+    case CPUID_LEAF_EXTENDED_POWER:
         /* TLFS, TSC Invariant Controls: a guest that has the control sees the bit once it has asked for it. */
         if ((partition->privileges & HV_ACCESS_TSC_INVARIANT_CONTROLS) && partition->reftime.tsc_invariant == 0) {
-            out[CPUID_EDX] &= ~CPUID_AMD_POWER_INVARIANT_TSC;
+            out[CPUID_EDX] &= ~CPUID_EXTENDED_POWER_INVARIANT_TSC;
         }
         break;
-    case CPUID_LEAF_AMD_SIZES:
+    case CPUID_LEAF_EXTENDED_SIZES:
         if (out[CPUID_EAX] != 0) {
             out[CPUID_EAX] = cpuid_physical_bits() | min_u32((out[CPUID_EAX] >> 8) & 0xffu, ADDRESS_BITS_MAX) << 8;
         }
@@ -494,7 +494,8 @@ static void adjust(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out[
 
 static bool is_mirrored(uint32_t leaf)
 {
-    return leaf == CPUID_LEAF_FEATURES || leaf == CPUID_LEAF_EXTENDED_FEATURES || leaf == CPUID_LEAF_AMD_FEATURES;
+    return leaf == CPUID_LEAF_FEATURES || leaf == CPUID_LEAF_STRUCTURED_FEATURES ||
+           leaf == CPUID_LEAF_EXTENDED_FEATURES;
 }
 
 /* Bits that mirror the VP's control registers; they do so in registered results too. */
@@ -509,12 +510,12 @@ static NOINLINE void mirror(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint
         out[CPUID_ECX] |=
             (out[CPUID_ECX] & CPUID_1_ECX_XSAVE) && (paging.cr4 & X86_CR4_OSXSAVE) ? CPUID_1_ECX_OSXSAVE : 0;
         out[CPUID_EDX] &= has_apic ? UINT32_MAX : ~CPUID_1_EDX_APIC;
-    } else if (leaf == CPUID_LEAF_EXTENDED_FEATURES && subleaf == 0) {
+    } else if (leaf == CPUID_LEAF_STRUCTURED_FEATURES && subleaf == 0) {
         backend->get_paging(vp, &paging);
         out[CPUID_ECX] &= ~CPUID_7_ECX_OSPKE;
         out[CPUID_ECX] |= (out[CPUID_ECX] & CPUID_7_ECX_PKU) && (paging.cr4 & X86_CR4_PKE) ? CPUID_7_ECX_OSPKE : 0;
-    } else if (leaf == CPUID_LEAF_AMD_FEATURES) {
-        out[CPUID_EDX] &= has_apic ? UINT32_MAX : ~CPUID_AMD_EDX_APIC;
+    } else if (leaf == CPUID_LEAF_EXTENDED_FEATURES) {
+        out[CPUID_EDX] &= has_apic ? UINT32_MAX : ~CPUID_EXTENDED_EDX_APIC;
     }
 }
 
@@ -546,8 +547,8 @@ static void compute(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out
         return;
     }
     partition_leaf(vp->partition, leaf, subleaf, out);
-    if (leaf <= min_u32(cpuid_machine(leaf & CPUID_LEAF_AMD_FIRST, 0).eax,
-                        leaf & CPUID_LEAF_AMD_FIRST ? CPUID_LEAF_AMD_MAX : CPUID_LEAF_BASIC_MAX)) {
+    if (leaf <= min_u32(cpuid_machine(leaf & CPUID_LEAF_EXTENDED_FIRST, 0).eax,
+                        leaf & CPUID_LEAF_EXTENDED_FIRST ? CPUID_LEAF_EXTENDED_MAX : CPUID_LEAF_BASIC_MAX)) {
         adjust(vp, leaf, subleaf, out);
         if (vp->is_root) {
             root_topology(leaf, subleaf, out);
@@ -567,7 +568,8 @@ static void compute(struct vp *vp, uint32_t leaf, uint32_t subleaf, uint32_t out
  */
 static bool is_kept(const struct vp *vp, uint32_t leaf)
 {
-    return leaf != CPUID_LEAF_XSAVE && leaf != CPUID_LEAF_AMD_POWER && (!vp->is_root || cpu_this()->current_vp == vp);
+    return leaf != CPUID_LEAF_XSAVE && leaf != CPUID_LEAF_EXTENDED_POWER &&
+           (!vp->is_root || cpu_this()->current_vp == vp);
 }
 
 /* Whatever cpuid_query() does not find. */

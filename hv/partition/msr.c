@@ -547,7 +547,7 @@ static const struct register_range register_ranges[] = {
     {HvX64RegisterMsrMtrrFix64k00000, X86_MSR_MTRR_FIX64K_00000, 1, 1},
     {HvX64RegisterMsrMtrrFix16k80000, X86_MSR_MTRR_FIX16K_80000, 2, 1},
     {HvX64RegisterMsrMtrrFix4kC0000, X86_MSR_MTRR_FIX4K_C0000, 8, 1},
-    {HvX64RegisterMsrIa32MiscEnable, X86_MSR_MISC_ENABLE, 1, 1},
+    {HvX64RegisterMsrIa32MiscEnable, X86_MSR_INTEL_MISC_ENABLE, 1, 1},
     {HvRegisterGuestCrashP0, HV_X64_MSR_CRASH_P0, 5, 1},
     {HvRegisterGuestCrashCtl, HV_X64_MSR_CRASH_CTL, 1, 1},
     {HvRegisterProcessorClockFrequency, HV_X64_MSR_TSC_FREQUENCY, 2, 1},

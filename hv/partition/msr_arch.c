@@ -129,7 +129,7 @@ static enum msr_result write_efer(struct vp *vp, uint64_t value)
     uint32_t features[CPUID_REGISTER_COUNT];
     struct vp_paging_state paging;
 
-    cpuid_query(vp, CPUID_LEAF_AMD_FEATURES, 0, features);
+    cpuid_query(vp, CPUID_LEAF_EXTENDED_FEATURES, 0, features);
     if (features[CPUID_EDX] & (1u << 25)) {
         allowed |= X86_EFER_FFXSR;
     }

@@ -37,7 +37,8 @@ static const struct synthetic synthetic[] = {
 
 /* Numbers that mean nothing in a child, whatever processor it is on. */
 static const uint32_t unknown[] = {
-    0x40000050, 0x400000FE, 0x40000FFF, X86_MSR_VM_HSAVE_PA, X86_MSR_VMX_BASIC, X86_MSR_SMBASE, 0x4B564D00, 0xC0011FFF,
+    0x40000050,        0x400000FE,           0x40000FFF, X86_MSR_AMD_VM_HSAVE_PA,
+    X86_MSR_VMX_BASIC, X86_MSR_INTEL_SMBASE, 0x4B564D00, 0xC0011FFF,
 };
 
 /* MSRs that 64-bit systems use, with a value to write. */

@@ -84,7 +84,7 @@ void floor_svm_run(const struct floor_entry *entry)
 
     floor_hypercall_instruction = vmmcall;
     wrmsr(X86_MSR_EFER, rdmsr(X86_MSR_EFER) | X86_EFER_SVME);
-    wrmsr(X86_MSR_VM_HSAVE_PA, (uint64_t)host_save);
+    wrmsr(X86_MSR_AMD_VM_HSAVE_PA, (uint64_t)host_save);
     intercept_port(PORT_UNUSED);
     intercept_port(PORT_PIC);
     intercept_port(GUEST_EXIT_PORT);

@@ -118,8 +118,8 @@ static bool enable(void)
     if ((leaf[2] & CPUID_ECX_VMX) == 0) {
         return false;
     }
-    if ((rdmsr(X86_MSR_FEATURE_CONTROL) & X86_FEATURE_CONTROL_LOCK) == 0) {
-        wrmsr(X86_MSR_FEATURE_CONTROL, X86_FEATURE_CONTROL_LOCK | X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX);
+    if ((rdmsr(X86_MSR_INTEL_FEATURE_CONTROL) & X86_FEATURE_CONTROL_LOCK) == 0) {
+        wrmsr(X86_MSR_INTEL_FEATURE_CONTROL, X86_FEATURE_CONTROL_LOCK | X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX);
     }
     __asm__ volatile("mov %0, %%cr0" : : "r"(read_cr(0) | rdmsr(X86_MSR_VMX_CR0_FIXED0)));
     __asm__ volatile("mov %0, %%cr4" : : "r"(read_cr(4) | rdmsr(X86_MSR_VMX_CR4_FIXED0)));

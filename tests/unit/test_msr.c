@@ -490,15 +490,15 @@ static void test_what_kernels_touch(void **state)
     assert_int_equal(read_msr(X86_MSR_AMD_DE_CFG) & 2, 2);
     write_msr(X86_MSR_AMD_HWCR, 1 | 1u << 18);
     assert_int_equal(read_msr(X86_MSR_AMD_HWCR), 1u << 18 | 1u << 24);
-    assert_int_equal(read_msr(X86_MSR_VM_CR), X86_VM_CR_SVMDIS | X86_VM_CR_LOCK);
-    assert_write_fails(X86_MSR_VM_CR, 0);
+    assert_int_equal(read_msr(X86_MSR_AMD_VM_CR), X86_VM_CR_SVMDIS | X86_VM_CR_LOCK);
+    assert_write_fails(X86_MSR_AMD_VM_CR, 0);
 }
 
 static void test_root_and_hardware(void **state)
 {
     static const uint32_t denied[] = {
-        X86_MSR_VM_HSAVE_PA, X86_MSR_SMM_CTL,      X86_MSR_VMX_BASIC, X86_MSR_DS_AREA, 0x570,
-        X86_MSR_SPEC_CTRL,   X86_MSR_TSC_DEADLINE, X86_MSR_XSS,       X86_MSR_GHCB,    0xc0011030,
+        X86_MSR_AMD_VM_HSAVE_PA, X86_MSR_AMD_SMM_CTL,  X86_MSR_VMX_BASIC, X86_MSR_INTEL_DS_AREA, 0x570,
+        X86_MSR_SPEC_CTRL,       X86_MSR_TSC_DEADLINE, X86_MSR_XSS,       X86_MSR_AMD_GHCB,      0xc0011030,
         X86_MSR_SVM_LOCK_KEY};
     struct vp *root = sim_root_vp(0);
     uint64_t value;
@@ -553,12 +553,12 @@ static void test_root_and_the_vendors_hardware(void **state)
         assert_int_equal(msr_write(root, intel[i], 0), MSR_FAULT);
     }
     use_intel();
-    machine_set_msr(X86_MSR_MISC_ENABLE, 0x850089);
-    assert_int_equal(msr_write(root, X86_MSR_MISC_ENABLE, 0), MSR_OK);
-    assert_int_equal(read_of(root, X86_MSR_MISC_ENABLE), 0x850089);
-    assert_int_equal(msr_write(root, X86_MSR_ENERGY_PERF_BIAS, 6), MSR_OK);
-    assert_int_equal(read_of(root, X86_MSR_ENERGY_PERF_BIAS), 6);
-    assert_int_equal(msr_write(root, X86_MSR_PLATFORM_INFO, 0), MSR_FAULT);
+    machine_set_msr(X86_MSR_INTEL_MISC_ENABLE, 0x850089);
+    assert_int_equal(msr_write(root, X86_MSR_INTEL_MISC_ENABLE, 0), MSR_OK);
+    assert_int_equal(read_of(root, X86_MSR_INTEL_MISC_ENABLE), 0x850089);
+    assert_int_equal(msr_write(root, X86_MSR_INTEL_ENERGY_PERF_BIAS, 6), MSR_OK);
+    assert_int_equal(read_of(root, X86_MSR_INTEL_ENERGY_PERF_BIAS), 6);
+    assert_int_equal(msr_write(root, X86_MSR_INTEL_PLATFORM_INFO, 0), MSR_FAULT);
 }
 
 static void test_register_names(void **state)

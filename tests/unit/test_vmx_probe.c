@@ -88,7 +88,7 @@ static int start(void **state)
 {
     (void)state;
     (void)machine_reset();
-    machine_set_msr(X86_MSR_FEATURE_CONTROL, X86_FEATURE_CONTROL_LOCK | X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX);
+    machine_set_msr(X86_MSR_INTEL_FEATURE_CONTROL, X86_FEATURE_CONTROL_LOCK | X86_FEATURE_CONTROL_VMX_OUTSIDE_SMX);
     has_vmx = true;
     basic = VMX_BASIC_TRUE_CONTROLS;
     pin = cpu = cpu2 = exit_controls = entry = ~0u;
@@ -128,11 +128,11 @@ static void test_a_processor_without_vmx_is_somebody_elses(void **state)
 static void test_a_lock_of_the_firmware_is_named(void **state)
 {
     (void)state;
-    machine_set_msr(X86_MSR_FEATURE_CONTROL, X86_FEATURE_CONTROL_LOCK);
+    machine_set_msr(X86_MSR_INTEL_FEATURE_CONTROL, X86_FEATURE_CONTROL_LOCK);
     assert_true(vmx_is_locked_off());
     assert_refused("disabled by the firmware");
     /* Not locked: the hypervisor switches it on itself. */
-    machine_set_msr(X86_MSR_FEATURE_CONTROL, 0);
+    machine_set_msr(X86_MSR_INTEL_FEATURE_CONTROL, 0);
     assert_false(vmx_is_locked_off());
     assert_taken();
     /* Emulators have processors without the MSR. */
