@@ -185,32 +185,70 @@ def no_conditionals_inside(tree):
     return complaints
 
 
+# Words of identifiers that are a vendor's: its name, its virtualisation, the structures and instructions of that.
+VENDOR_NAMES = {"amd", "intel", "hygon", "svm", "vmx", "vmcb", "vmcs", "npt", "ept", "vmexit", "vmcall", "vmmcall"}
 # The registers of CPUID leaf 0, as the vendors fill them.
-CPUID_VENDORS = {f"{int.from_bytes(name[at:at + 4], 'little'):08x}"
+CPUID_VENDORS = {int.from_bytes(name[at:at + 4], "little")
                  for name in (b"GenuineIntel", b"AuthenticAMD", b"HygonGenuine") for at in (0, 4, 8)}
+# The numbers of AMD's own MSRs.
+MSRS_OF_AMD = range(0xC0010000, 0xC0012000)
 # Where the hypervisor's common code, or the root's, asks nobody for a vendor. partitions/child is left out: what runs
 # there are test guests, which look at what a vendor's processor shows them.
 VENDOR_FREE = ("hv", "vmbus", "partitions/root")
-# The list from which one is picked by what it finds itself; the name for the log; and a property that the ABI has.
-VENDOR_USES = {("hv/partition/backend_list.c", "svm_backend"), ("hv/partition/backend_list.c", "vmx_backend"),
-               ("hv/main.c", "backend->name"), ("hv/partition/partition_property.c", "backend->processor_vendor")}
-# What every vendor's guests are given: CPUID leaves, MSRs and the ABI's own vendor field, by the names of the hardware.
-VENDOR_TABLES = ("hv/abi/", "hv/lib/x86/x86_regs.h")
+# What every vendor's guests are given: CPUID leaves, MSRs, instructions and the ABI's own vendor field, by the names of
+# the hardware.
+VENDOR_TABLES = ("hv/abi/", "hv/lib/x86/x86_regs.h", "hv/lib/x86/x86_decode", "hv/lib/x86/x86_tables")
+# Features by their names in the ABI, some of which hold a vendor's.
+ABI_FEATURE = "HV_PROC_FEATURE_"
+VENDOR_USES = {
+    # The list, of which one is picked by what each finds itself; its name for the log, and the processor's.
+    ("hv/partition/backend_list.c", "svm_backend"), ("hv/partition/backend_list.c", "vmx_backend"),
+    ("hv/partition/backend_list.c", "backends"), ("hv/partition/backend_list.h", "backends"),
+    ("hv/partition/backend.c", "backends"), ("hv/main.c", "backend->name"), ("hv/cpu/cpu_setup.c", "cpuid(0, 0)"),
+    # A property and a register of the ABI.
+    ("hv/partition/partition_property.c", "backend->processor_vendor"),
+    ("hv/partition/msr.c", "X86_MSR_INTEL_MISC_ENABLE"),
+    # A status of NDIS with the number of an MSR.
+    ("vmbus/proto/rndis.h", "0xC0010015u"),
+}
+
+
+def vendor_names(code):
+    """Identifiers with a vendor's word in them."""
+    for match in re.finditer(r"\b[A-Za-z_]\w*", code):
+        words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", match.group(0))
+        if VENDOR_NAMES & {word.lower() for word in words} and not match.group(0).startswith(ABI_FEATURE):
+            yield match
+
+
+def vendor_numbers(code):
+    """Numbers that are a vendor's name in CPUID, or an MSR of its own."""
+    for match in re.finditer(r"\b(0[xX][0-9a-fA-F]+|[1-9][0-9]*)[uUlL]*\b", code):
+        value = int(match.group(1), 0)
+        if value in CPUID_VENDORS or value in MSRS_OF_AMD:
+            yield match
+
+
+# The backend as a value: compared, or under another name; its identity; the vendor's part of CPUID leaf 0, kept or
+# compared; an MSR without a name.
+VENDOR_QUESTIONS = (r"(?:[=(,?:]|\breturn|#\s*define\s+\w+)\s*[*&]?\s*backend\b(?!\s*->)",
+                    r"(?<!->)\bbackend\s*[!=]=(?!\s*NULL)",
+                    r"\bbackends\b", r"\b\w*backend\w*\s*[!=]=\s*&", r"\b(?:backend|candidate)->name\b",
+                    r"\b\w+->processor_vendor\b", r"\b\w+->hypercall_(?:op|instruction)\W[^;{]*[!=]=",
+                    r"\bcpuid(?:_\w*machine)?\(\s*0(?:x0+)?[uUlL]*\s*(?:,\s*\w+\s*)?\)(?!\s*\.\s*eax\b)",
+                    r"\b(?:rdmsr|wrmsr|msr_(?:read|write)_safe)\(\s*\d\w*")
+VENDOR_STRINGS = r"""["'](?:Genuine|Authentic|Hygon)\w*|["'](?:Genu|ineI|ntel|Auth|enti|cAMD|Hygo|nGen)["']"""
 
 
 def vendor_words(tree):
-    """Common code knows a vendor only as a constant cpu_backend: neither its names nor a question which one it is."""
-    names = r"\b(?:vmcb|vmcs|svm_|vmx_|npt_|ept_)\w*|\b\w*(?<![A-Z0-9])(?:VMCB|VMCS|VMEXIT|SVM|VMX|NPT|EPT)_\w*|" \
-            r"\b\w+_(?:SVM|VMX|NPT|EPT)\b"
-    questions = r"\b\w*is_(?:amd|intel|hygon)\w*|\b\w*VENDOR_(?:AMD|INTEL|HYGON)\b|" \
-                r"\b\w*backend\w*\s*[!=]=\s*&|\b(?:backend|candidate)->(?:name|processor_vendor)(?:\s*[!=]=)?"
-    numbers = rf"(?i:\b0x(?:{'|'.join(sorted(CPUID_VENDORS))})[ul]*\b)"
-    strings = r'"(?:Genuine|Authentic|Hygon)\w*|"(?:Genu|ineI|ntel|Auth|enti|cAMD)"'
+    """Common code knows a vendor only as a constant cpu_backend: neither its names nor a question which one it is. What
+    a name in between hides (a macro for an MSR's number, a copy of a register) is for the reviewer."""
     complaints = []
     for file in tree.matching(*C_FILES, below=VENDOR_FREE):
         if file.path.startswith(VENDOR_TABLES):
             continue
-        found = [*re.finditer(f"{names}|{questions}|{numbers}", file.code), *re.finditer(strings, file.text)]
+        found = [*vendor_names(file.code), *vendor_numbers(file.code), *re.finditer(VENDOR_STRINGS, file.text)]
+        found += [match for question in VENDOR_QUESTIONS for match in re.finditer(question, file.code)]
         complaints += [f"{file.path}:{file.line_of(match.start())}: vendor word {match.group(0)} in common code"
                        for match in found if (file.path, match.group(0)) not in VENDOR_USES]
     return complaints

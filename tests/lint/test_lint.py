@@ -133,6 +133,26 @@ PLANTED = {
         ("hv/mem/mem.c", ("value * 2", "CPUID_FEATURES_ECX_VMX"), "CPUID_FEATURES_ECX_VMX"),
         ("hv/mem/mem.c", ("value * 2", "value == 0x756E6547u"), "0x756E6547u"),
         ("hv/mem/mem.c", ("value * 2", 'memcmp(&value, "Auth", 4)'), '"Auth"'),
+        ("hv/mem/mem.c", ("value * 2", "cpuid(0, 0).ebx == 1970169159u"), "1970169159u"),
+        ("hv/mem/mem.c", ("value * 2", "cpuid(0, 0).ebx + 1u"), "cpuid(0, 0)"),
+        ("hv/mem/mem.c", ("value * 2", "first_of(cpuid_machine(0x0u, 0))"), "cpuid_machine(0x0u, 0)"),
+        ("hv/mem/mem.c", ("value * 2", "*(const int *)name == 'Genu'"), "'Genu'"),
+        ("hv/mem/mem.c", ("value * 2", "rdmsr(0x480)"), "rdmsr(0x480"),
+        ("hv/mem/mem.c", ("value * 2", "msr_read_safe( 58, &value)"), "msr_read_safe( 58"),
+        ("hv/mem/mem.c", ("value * 2", "value == 0xC0010015u"), "0xC0010015u"),
+        ("hv/mem/mem.c", ("value * 2", "MSR_AMD_SMCA_FIRST"), "MSR_AMD_SMCA_FIRST"),
+        ("hv/mem/mem.c", ("value * 2", "AMD_SMCA_FIRST"), "AMD_SMCA_FIRST"),
+        ("hv/mem/mem.c", ("value * 2", "rdmsr(X86_MSR_INTEL_FSB_FREQ)"), "X86_MSR_INTEL_FSB_FREQ"),
+        ("hv/mem/mem.c", ("value * 2", "runsOnIntel"), "runsOnIntel"),
+        ("hv/mem/mem.c", ("value * 2", "X86_OP_VMMCALL"), "X86_OP_VMMCALL"),
+        ("hv/mem/mem.c", ("value * 2", "other == backend"), "= backend"),
+        ("hv/mem/mem.c", ("value * 2", "backend == other"), "backend =="),
+        ("hv/mem/mem.c", ("value * 2", "which(backend)"), "(backend"),
+        ("hv/mem/mem.c", ("    if (value", "    const struct cpu_backend *b = backend;\n    if (value"), "= backend"),
+        ("hv/mem/mem.c", ("value * 2", "backends[0] == other"), "backends"),
+        ("hv/mem/mem.c", ("value * 2", "b->processor_vendor"), "b->processor_vendor"),
+        ("hv/mem/mem.c", ("value * 2", "backend->hypercall_instruction[2] == 0xc1"), "hypercall_instruction"),
+        ("hv/mem/mem.h", ("#include <stdint.h>", "#define B backend\n#include <stdint.h>"), "#define B backend"),
         ("hv/partition/backend_list.c", SPDX + "#define X vmx_run\n", "vmx_run"),
         ("vmbus/a.c", SPDX + "#define X is_intel()\n", "is_intel"),
         ("partitions/root/kernel/a.c", SPDX + "#define X cpuid_is_amd()\n", "cpuid_is_amd"),
@@ -201,6 +221,15 @@ class LintRules(unittest.TestCase):
                     tree, table = self.tree(folder, [(path, text)])
                     complaints = table[name](tree)
                     self.assertTrue(any(wanted in complaint for complaint in complaints), complaints)
+
+    def test_words_that_are_no_vendors(self):
+        """A capability, a null pointer, the highest leaf, and words with the same letters are fine."""
+        for fine in ("backend->features->has_virtual_eoi", "vp->backend != NULL", "cpuid(0, 0).eax", "except(accepted)",
+                     "HV_PROC_FEATURE_INTEL_PREFETCH", "backend->get_paging(vp)", "1970169158u", "rdmsr(X86_MSR_PAT)"):
+            text = CLEAN["hv/mem/mem.c"].replace("value * 2", fine)
+            with self.subTest(fine), tempfile.TemporaryDirectory() as folder:
+                tree, table = self.tree(folder, [("hv/mem/mem.c", text)])
+                self.assertEqual(table["vendor-words"](tree), [])
 
     def test_limits_are_exact(self):
         """What is just within a limit passes; a flat switch does not count."""
