@@ -274,9 +274,10 @@ def run_direct(section, folder, _cpu):
 
 def run_nested(section, folder, cpu):
     """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on an emulated CPU."""
-    expect, forbid = (compiled(key, fill(section.get(key, ""))) for key in ("expect", "forbid"))
+    expect, forbid = (compiled(key, fill(section.get(key, ""), cpu)) for key in ("expect", "forbid"))
     arguments = shlex.split(fill(section.get("args", "")))
-    command = nested.command(folder, building.IMAGE, arguments, cpu, section.get("cpu", ""), section.getint("lps", 1))
+    model = section.get("cpu", "") if cpu == "svm" else ""  # the setting is QEMU's model
+    command = nested.command(folder, building.IMAGE, arguments, cpu, model, section.getint("lps", 1))
     with open(folder / "emulator.log", "wb") as errors:
         process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         try:
@@ -299,7 +300,7 @@ def run_nested(section, folder, cpu):
 KINDS = {"boot": run_boot, "run": run_run, "direct": run_direct, "nested": run_nested, "guest": None}
 
 
-DEFAULT_BACKENDS = {"boot": "svm vmx", "run": "svm vmx", "guest": "svm vmx", "direct": "any", "nested": "svm"}
+DEFAULT_BACKENDS = {"boot": "svm vmx", "run": "svm vmx", "guest": "svm vmx", "direct": "any", "nested": "svm vmx"}
 
 
 def backends(section):

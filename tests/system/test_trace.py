@@ -22,6 +22,8 @@ PROGRAM = OUT / "tests/unit/test_machine_trace"
 # Where struct trace_ring has tsc_hz.
 HZ_AT = 40
 RECORDS = 510
+# Where it has its backend's name.
+BACKEND_AT = 48
 # Kinds of events, each once in a ring of the hosted program.
 EVENTS = len(abinames.events())
 INSTRUCTION = next(value for value, name in abinames.events().items() if name == "instruction")
@@ -94,6 +96,13 @@ class Rings(Case):
         self.assertIn("call=HvCallSwitchVirtualAddressSpace control=0x1 status=HV_STATUS_INVALID_HYPERCALL_CODE",
                       lines[1])
         self.assertRegex(lines[-1], r"^0\.000000200 cpu0 2:1 hypercall call=HvCallPostMessage control=0x5c status=0x1 ")
+
+    def test_exits_of_both_backends(self):
+        """The ring says whose exit codes it has."""
+        data = self.ring(0)
+        struct.pack_into("8s", data, BACKEND_AT, b"VT-x")
+        trace = tracing.Trace(bytes(data))
+        self.assertRegex(trace.line(trace.records[0]), r"^0\.\d{9} cpu0 2:1 exit code=INTERRUPT accesses=0 rip=0x2$")
 
     def test_instruction(self):
         """Bytes of an instruction, by the default size of their code; more bytes than its own; none at all; no size."""
@@ -204,7 +213,7 @@ class Exports(Case):
 
 
 class Machine(Case):
-    """The trace of a machine that runs."""
+    """The trace of a machine that runs: of QEMU, since Bochs gives nobody its memory meanwhile."""
 
     def test_running(self):
         """A bare guest's exits and the instruction of an intercept are found while it runs, and it goes on."""
