@@ -34,8 +34,10 @@ LONG_PROGRAM_TIMEOUT_S = 3600
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
 SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "trace/trace": "tests/system/test_trace.py",
-           "folder/folder": "tests/system/test_folder.py", "lint/selftest": "tests/lint/test_lint.py",
-           "bench/counts": "tests/bench/test_bench.py"}
+           "folder/folder": "tests/system/test_folder.py", "lint/selftest": "tests/lint/test_lint.py"}
+# The bench's: the class of test_bench.py and its backend, and whether it is slow.
+BENCH = {"bench/counts": ("Svm", "svm", False), "bench/counts@vmx": ("Vmx", "vmx", False),
+         "bench/counts-kvm": ("Kvm", "svm", True)}
 
 
 def explain(problem):
@@ -149,12 +151,15 @@ def counting_tests():
 
 
 def script_tests():
-    """The driver's and the lint's own tests, and one test for each lint rule."""
+    """The driver's, the lint's and the bench's own tests, and one test for each lint rule."""
     found = [Test(name, name.split("/")[0],
                   lambda folder, path=path: run_program([sys.executable, str(TOP / path)], folder, LINT_TIMEOUT_S))
              for name, path in SCRIPTS.items()]
-    found.append(Test("bench/counts-kvm", "bench", lambda folder: run_program(
-        [sys.executable, str(TOP / SCRIPTS["bench/counts"]), "Kvm"], folder, LONG_PROGRAM_TIMEOUT_S), is_slow=True))
+    for name, (case, cpu, is_slow) in BENCH.items():
+        command = [sys.executable, str(TOP / "tests/bench/test_bench.py"), case]
+        found.append(Test(name, "bench", lambda folder, command=command: run_program(command, folder,
+                                                                                     LONG_PROGRAM_TIMEOUT_S),
+                          is_slow, cpu))
     lint = [sys.executable, str(TOP / "tests/lint/lint.py"), "--database", str(OUT / "compile_commands.json")]
     listing = subprocess.run([*lint, "--list"], capture_output=True, text=True, check=False)
     if listing.returncode != 0:
