@@ -79,7 +79,7 @@ struct backend_features {
 struct vp_paging_state {
     uint64_t cr0, cr3, cr4, efer, rflags;
     uint8_t cpl;
-    uint64_t pae_pdpte[4]; /* unused with nested paging on AMD; valid when has_pdptes */
+    uint64_t pae_pdpte[4]; /* valid when has_pdptes: the processor keeps them as registers; else they are in memory */
     bool has_pdptes;
 };
 

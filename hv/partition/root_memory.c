@@ -13,8 +13,8 @@
 
 /*
  * The root's GPA space: the machine at its own addresses, in the largest pages that fit and have one memory type (an
- * entry of some backends carries the type). Not here: pages that leave it
- * and come back (deposit.c), what lies in it (root_image.c).
+ * entry of some backends carries the type). Not here: pages that leave it and come back (deposit.c), what lies in it
+ * (root_image.c).
  */
 
 /* Reach of the identity mapping: devices above RAM lie below 1 TiB on the machines we know. */
