@@ -96,6 +96,12 @@ struct vp_code_mode {
     bool is_protected; /* protected or long mode, not virtual-8086 */
 };
 
+/* The same for the decoder. */
+static inline enum x86_mode vp_decode_mode(const struct vp_code_mode *mode)
+{
+    return mode->bits == 64 ? X86_MODE_64 : mode->bits == 32 ? X86_MODE_32 : X86_MODE_16;
+}
+
 /* More pages than these are not flushed one by one. */
 #define VP_FLUSH_PAGES_MAX 16u
 
@@ -113,12 +119,6 @@ struct vp_flush_set {
     uint32_t page_count;                /* if the scope is VP_FLUSH_PAGES */
     uint64_t pages[VP_FLUSH_PAGES_MAX]; /* linear addresses, canonical, multiples of 4 KiB */
 };
-
-/* The same for the decoder. */
-static inline enum x86_mode vp_decode_mode(const struct vp_code_mode *mode)
-{
-    return mode->bits == 64 ? X86_MODE_64 : mode->bits == 32 ? X86_MODE_32 : X86_MODE_16;
-}
 
 /* One CPU backend. All functions: interrupts off. "Own VP" means the VP is not in guest mode anywhere. */
 struct cpu_backend {
