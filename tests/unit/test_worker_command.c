@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "hv/lib/bytes.h"
+#include "hv/lib/str.h"
 #include "partitions/root/worker/vm.h"
 #include "tests/unit/fake_kernel.h"
 #include "tests/unit/vmbus_guest.h"
@@ -99,20 +100,27 @@ static void expect(const char *command, const char *text, const char *error)
     expect_end(text, error);
 }
 
-/* The guest connects and opens the service of this type, which it negotiates. */
-static void open_service(const struct ic *ic)
+/* The guest connects and opens the device. */
+static void open_device(const struct vsp *vsp)
 {
     struct guest_offer offers[GUEST_OFFERS_MAX];
     uint32_t count, i = 0;
-    uint8_t *body = packet.bytes + BODY;
 
     assert_true(guest_contact(&guest, V5_3, 1));
     count = guest_request_offers(&guest, offers);
-    while (i < count && memcmp(&offers[i].type, &ic->service->type, sizeof(struct guid)) != 0) {
+    while (i < count && memcmp(&offers[i].type, &vsp->offer.type, sizeof(struct guid)) != 0) {
         i++;
     }
     assert_in_range(i, 0, count - 1);
     guest_open(&guest, &channel, &offers[i], RING_PAGES, 0);
+}
+
+/* The guest connects and opens the service of this type, which it negotiates. */
+static void open_service(const struct ic *ic)
+{
+    uint8_t *body = packet.bytes + BODY;
+
+    open_device(&ic->vsp);
     assert_true(guest_read(&channel, &packet));
     memmove(body + 12, body + 8 + 4 * get_u16(body), 4);
     put_u16(body, 1);
@@ -162,9 +170,9 @@ static void test_what_is_no_command(void **state)
 
 static void test_help_lists_every_command(void **state)
 {
-    static const char *const commands[] = {"help", "status",     "shutdown",  "restart",  "power-button",
-                                           "time", "freeze",     "thaw",      "kvp-list", "kvp-set",
-                                           "type", "scan-codes", "kvp-delete"};
+    static const char *const commands[] = {"help", "status",     "shutdown",   "restart",  "power-button",
+                                           "time", "freeze",     "thaw",       "kvp-list", "kvp-set",
+                                           "type", "scan-codes", "kvp-delete", "mouse"};
 
     (void)state;
     forget();
@@ -313,18 +321,12 @@ static void test_kvp_lengths(void **state)
 
 static void test_keyboard(void **state)
 {
-    struct guest_offer offers[GUEST_OFFERS_MAX];
     uint8_t request[8] = {1, 0, 0, 0, 0, 0, 1, 0};
     uint32_t i = 0;
 
     (void)state;
     expect("type a", "", "nobody in the guest listens to the keyboard");
-    assert_true(guest_contact(&guest, V5_3, 1));
-    (void)guest_request_offers(&guest, offers);
-    while (memcmp(&offers[i].type, &vm->bus.keyboard.vsp.offer.type, sizeof(struct guid)) != 0) {
-        i++;
-    }
-    guest_open(&guest, &channel, &offers[i], RING_PAGES, 0);
+    open_device(&vm->bus.keyboard.vsp);
     assert_true(guest_send(&channel, 0, false, request, sizeof(request)));
     assert_true(guest_read(&channel, &packet));
     expect("type \xC3\xA9", "", "a character is on no key of the US layout");
@@ -344,6 +346,39 @@ static void test_keyboard(void **state)
     for (i = 0; i < 4; i++) {
         expect(bad[i], "", "up to 64 codes are possible, each two hexadecimal digits: 1c 9c is Enter, down and up");
     }
+}
+
+static void test_mouse(void **state)
+{
+    static const char *const bad[] = {"mouse",           "mouse 1",          "mouse -1 1",      "mouse 32768 1",
+                                      "mouse 1 -1",      "mouse 1 1 x",      "mouse 1 1 32",    "mouse 1 1 256",
+                                      "mouse 1 1 -1 0",  "mouse 1  1",       "mouse 1 1 0 0 0", "mouse 1 1 0 32768",
+                                      "mouse 1 1 0 --1", "mouse 1 00000001", "mouse 1 1 0x20"};
+    uint8_t request[20] = {1, [4] = 12, [12] = 4, [18] = 2}, ack[17] = {1, [4] = 9, [8] = 3, [12] = 1};
+    uint32_t i = 0;
+
+    (void)state;
+    expect("mouse 1 1", "", "nobody in the guest listens to the mouse");
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        expect(bad[i], "",
+               "X and Y are 0 to 32767, BUTTONS 0 to 31 (1 left, 2 right, 4 middle), "
+               "WHEEL steps up or, with -, down");
+    }
+    open_device(&vm->bus.mouse.vsp);
+    assert_true(guest_send(&channel, 0, false, request, sizeof(request)));
+    assert_true(guest_read(&channel, &packet) && guest_read(&channel, &packet));
+    assert_true(guest_send(&channel, 0, false, ack, sizeof(ack)));
+    expect("mouse 0 32767", "", "");
+    expect("mouse 100 0x100 5 -3", "", "");
+    assert_true(guest_read(&channel, &packet));
+    assert_memory_equal(packet.bytes + 32, "\0\0\0\xFF\x7F\0\0", 7);
+    assert_true(guest_read(&channel, &packet));
+    assert_memory_equal(packet.bytes + 32, "\5\x64\0\0\1\xFD\xFF", 7);
+    for (i = 0; i < 1000 && str_equal(guest.host->command_error, ""); i++) {
+        forget();
+        worker_command(vm, "mouse 1 1");
+    }
+    assert_string_equal(guest.host->command_error, "the guest has to take earlier movements first");
 }
 
 /* A guest that never says that there is no more is left at some time. */
@@ -376,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kvp, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kvp_lengths, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keyboard, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mouse, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kvp_without_end, setup, teardown),
     };
 

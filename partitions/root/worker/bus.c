@@ -74,12 +74,13 @@ bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struc
     kvp_init(&bus->kvp, host, command_kvp_answered);
     vss_init(&bus->vss, host, command_vss_answered);
     keyboard_init(&bus->keyboard);
+    mouse_init(&bus->mouse);
     host_vm_lock(host);
     bus->vmbus = vmbus_create(memory, host, config->vp_count);
     is_made = bus->vmbus != NULL && vsp_offer(bus->vmbus, &bus->heartbeat.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->kvp.ic.vsp) && vsp_offer(bus->vmbus, &bus->vss.ic.vsp) &&
-              vsp_offer(bus->vmbus, &bus->keyboard.vsp) &&
+              vsp_offer(bus->vmbus, &bus->keyboard.vsp) && vsp_offer(bus->vmbus, &bus->mouse.vsp) &&
               (config->disk_count == 0 || create_storage(bus, host, config)) &&
               (config->network == NULL || add_adapter(bus, host, config));
     host_vm_unlock(host);

@@ -13,6 +13,7 @@
 #include "vmbus/ic/timesync.h"
 #include "vmbus/ic/vss.h"
 #include "vmbus/keyboard/keyboard.h"
+#include "vmbus/mouse/mouse.h"
 #include "vmbus/netvsp/netvsp.h"
 #include "vmbus/storvsp/storvsp.h"
 #include "vmbus/switch.h"
@@ -29,6 +30,7 @@ struct bus {
     struct kvp kvp;
     struct vss vss;
     struct keyboard keyboard;
+    struct mouse mouse;
     bool has_storage; /* [I] */
     struct storvsp storage;
     struct netvsp adapter;   /* its config.host is null: the VM has none */

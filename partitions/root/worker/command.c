@@ -19,6 +19,11 @@
 #define SCAN_CODE_E0      0xE0
 #define SCAN_CODE_UP      0x80
 #define SCAN_CODE_MASK    0x7F
+#define NUMBER_BYTES      8u
+#define MOUSE_NUMBERS_MIN 2u
+#define MOUSE_NUMBERS_MAX 4u
+#define MOUSE_USAGE                                                                                                    \
+    "X and Y are 0 to 32767, BUTTONS 0 to 31 (1 left, 2 right, 4 middle), WHEEL steps up or, with -, down"
 
 /* One command; `rest` is what follows the blank behind its name. */
 struct verb {
@@ -320,6 +325,50 @@ static void run_scan_codes(struct vm *vm, const char *rest)
     end_typing(vm, keyboard_send(&vm->bus.keyboard, keys, count));
 }
 
+/* Takes the number at `text`, whose magnitude is at most `max`; what follows it and a blank, or null: it is none. */
+static const char *take_number(const char *text, uint32_t max, int32_t *value)
+{
+    const char *digits = text[0] == '-' ? text + 1 : text;
+    const char *blank = str_find_char(digits, ' ');
+    size_t length = blank == NULL ? str_length(digits) : (size_t)(blank - digits);
+    char number[NUMBER_BYTES];
+    uint64_t magnitude;
+
+    if (length >= sizeof(number)) {
+        return NULL;
+    }
+    (void)str_copy(number, digits, length + 1);
+    if (!str_parse_u64(number, &magnitude) || magnitude > max) {
+        return NULL;
+    }
+    *value = text[0] == '-' ? -(int32_t)magnitude : (int32_t)magnitude;
+    return blank == NULL ? "" : blank + 1;
+}
+
+static void run_mouse(struct vm *vm, const char *rest)
+{
+    static const char *const errors[] = {
+        [MOUSE_NOT_THERE] = MOUSE_USAGE,
+        [MOUSE_NOT_READY] = "nobody in the guest listens to the mouse",
+        [MOUSE_FULL] = "the guest has to take earlier movements first",
+    };
+    int32_t numbers[MOUSE_NUMBERS_MAX] = {0};
+    uint32_t count = 0;
+
+    while (rest != NULL && *rest != '\0' && count < MOUSE_NUMBERS_MAX) {
+        rest = take_number(rest, MOUSE_POSITION_MAX, &numbers[count++]);
+    }
+    if (rest == NULL || *rest != '\0' || count < MOUSE_NUMBERS_MIN || numbers[0] < 0 || numbers[1] < 0 ||
+        numbers[2] < 0 || numbers[2] > (int32_t)UINT8_MAX) {
+        end(vm, MOUSE_USAGE);
+        return;
+    }
+    end(vm, errors[mouse_move(&vm->bus.mouse, &(struct mouse_position){.x = (uint16_t)numbers[0],
+                                                                       .y = (uint16_t)numbers[1],
+                                                                       .buttons = (uint8_t)numbers[2],
+                                                                       .wheel = (int16_t)numbers[3]})]);
+}
+
 static void run_help(struct vm *vm, const char *rest);
 
 static const struct verb verbs[] = {
@@ -336,6 +385,7 @@ static const struct verb verbs[] = {
     {"kvp-delete", " KEY", "take it away", run_kvp_delete},
     {"type", " TEXT", "type it on the keyboard", run_type},
     {"scan-codes", " HEX...", "keys by their codes of set 1", run_scan_codes},
+    {"mouse", " X Y [BUTTONS [WHEEL]]", "move it, press its buttons, turn its wheel", run_mouse},
 };
 
 static void run_help(struct vm *vm, const char *rest)
