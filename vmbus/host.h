@@ -112,6 +112,17 @@ void host_timer_cancel(struct host_timer *timer);
 void *host_guest_memory(struct host_vm *host, uint64_t gpa, uint64_t length_bytes);
 
 /*
+ * Shows the child memory of a device at `gpa`, `length_bytes` of it, both multiples of 4 KiB: readable and writable,
+ * none of its RAM, where nothing else is. Returns where it is in the root's address space, valid until the next of
+ * these calls; null when there is no memory, or the hypervisor refuses. A VM has one such memory: all calls say the
+ * same length, it is zero at first, and keeps what is in it while it is not mapped.
+ */
+void *host_map_device_memory(struct host_vm *host, uint64_t gpa, uint64_t length_bytes);
+
+/* Takes it out of the child's sight; it was there. */
+void host_unmap_device_memory(struct host_vm *host);
+
+/*
  * Reads or writes `count` registers of a VP that does not run (suspended by an
  * intercept, or never started). names[i] is a register name of the ABI
  * (HvX64Register...), values[i] its value; elements are applied in order and the

@@ -21,6 +21,11 @@ void GUEST *window_page(struct host_vm *host, uint64_t page_number)
     return window_bytes(host, page_number << PAGE_SHIFT, PAGE_SIZE);
 }
 
+void GUEST *window_map_device(struct host_vm *host, uint64_t gpa, uint64_t length_bytes)
+{
+    return GUEST_CAST(void GUEST *, host_map_device_memory(host, gpa, length_bytes));
+}
+
 void window_read(void *to, const void GUEST *from, size_t length_bytes)
 {
     memcpy(to, GUEST_CAST(const void *, from), length_bytes);

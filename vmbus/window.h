@@ -25,6 +25,9 @@ void GUEST *window_page(struct host_vm *host, uint64_t page_number);
 /* `length_bytes` bytes at `gpa`, when they are RAM and one piece in the root's address space; else null. */
 void GUEST *window_bytes(struct host_vm *host, uint64_t gpa, uint64_t length_bytes);
 
+/* Memory of a device, which the guest sees at `gpa`, as host_map_device_memory() says. */
+void GUEST *window_map_device(struct host_vm *host, uint64_t gpa, uint64_t length_bytes);
+
 /* Copies out of, and into, one piece of guest memory. */
 void window_read(void *to, const void GUEST *from, size_t length_bytes);
 void window_write(void GUEST *to, const void *from, size_t length_bytes);

@@ -281,6 +281,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     case 5:
         provider = &fuzz->keyboard.vsp;
         break;
+    case 6:
+        provider = &fuzz->mouse.vsp;
+        break;
+    case 7:
+        provider = &fuzz->video.vsp;
+        break;
     default:
         provider = &fuzz->recorders[0].vsp;
         fuzz->recorders[0].reads = fuzz_below(&input, 2) == 0;

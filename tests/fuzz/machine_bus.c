@@ -73,6 +73,12 @@ struct fuzz_bus *fuzz_bus_create(void)
     kvp_init(&fuzz->kvp, fuzz->host, take_kvp);
     vss_init(&fuzz->vss, fuzz->host, take_vss);
     keyboard_init(&fuzz->keyboard);
+    mouse_init(&fuzz->mouse);
+    video_init(&fuzz->video, &(struct video_config){
+                                 .host = fuzz->host,
+                                 .window_gpa = FUZZ_BUS_WINDOW,
+                                 .window_bytes = FUZZ_BUS_WINDOW_BYTES,
+                             });
     return fuzz;
 }
 

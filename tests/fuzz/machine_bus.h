@@ -16,10 +16,15 @@
 #include "vmbus/ic/timesync.h"
 #include "vmbus/ic/vss.h"
 #include "vmbus/keyboard/keyboard.h"
+#include "vmbus/mouse/mouse.h"
+#include "vmbus/video/video.h"
 
-#define FUZZ_BUS_RAM_BYTES (UINT64_C(128) * 4096)
-#define FUZZ_BUS_VPS       4u
-#define FUZZ_BUS_RECORDERS 6u
+#define FUZZ_BUS_RAM_BYTES    (UINT64_C(128) * 4096)
+#define FUZZ_BUS_VPS          4u
+#define FUZZ_BUS_RECORDERS    6u
+/* Where devices may have memory. */
+#define FUZZ_BUS_WINDOW       UINT64_C(0xE0000000)
+#define FUZZ_BUS_WINDOW_BYTES UINT64_C(0x01000000)
 
 /* The bus and what is on it. Recorders 4 and 5 are sub-channels of number 0; none is offered yet. */
 struct fuzz_bus {
@@ -33,6 +38,8 @@ struct fuzz_bus {
     struct kvp kvp;
     struct vss vss;
     struct keyboard keyboard;
+    struct mouse mouse;
+    struct video video;
     uint32_t owed_answers; /* of shutdown, kvp and vss */
 };
 

@@ -32,6 +32,7 @@ struct fuzz_device *fuzz_device_create(void)
     memset(guest->host->ram, 0, RAM_PAGES * PAGE);
     guest->host->log[0] = '\0';
     guest->host->log_lines = 0;
+    guest->host->refuses_device_memory = false;
     fake_now_100ns = 5000000000;
     FUZZ_CHECK(vmbus_create(guest->bus, guest->host, GUEST_VPS) == guest->bus);
     return &device;
@@ -82,6 +83,7 @@ void fuzz_device_check(struct fuzz_device *from)
     /* One line for each cause at most. */
     FUZZ_CHECK(guest->host->log_lines < REFUSAL_COUNT);
     if (guest_channel_state(guest, from->channel.relid) != VMBUS_CHANNEL_OPEN) {
+        FUZZ_CHECK(guest->host->device_gpa == 0);
         fuzz_device_connect(from);
     }
 }
@@ -94,4 +96,5 @@ void fuzz_device_destroy(struct fuzz_device *from)
     vmbus_destroy(guest->bus);
     host_vm_unlock(guest->host);
     FUZZ_CHECK(guest->host->synic.connection_count == 0 && fake_host_armed_timers(guest->host) == 0);
+    FUZZ_CHECK(guest->host->device_gpa == 0);
 }

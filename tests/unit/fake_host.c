@@ -34,6 +34,7 @@ void fake_host_destroy(struct host_vm *host)
 {
     assert_false(host->is_locked);
     free(host->ram);
+    free(host->device_memory);
     free(host);
 }
 
@@ -186,6 +187,30 @@ void *host_guest_memory(struct host_vm *host, uint64_t gpa, uint64_t length_byte
         return NULL;
     }
     return host->ram + gpa;
+}
+
+void *host_map_device_memory(struct host_vm *host, uint64_t gpa, uint64_t length_bytes)
+{
+    assert_true(host->is_locked);
+    assert_int_equal(host->device_gpa, 0);
+    assert_true(gpa >= host->ram_bytes && gpa % 4096 == 0 && length_bytes % 4096 == 0);
+    assert_true(host->device_memory == NULL || host->device_bytes == length_bytes);
+    if (host->refuses_device_memory) {
+        return NULL;
+    }
+    if (host->device_memory == NULL) {
+        host->device_memory = calloc(1, length_bytes);
+    }
+    host->device_gpa = gpa;
+    host->device_bytes = length_bytes;
+    return host->device_memory;
+}
+
+void host_unmap_device_memory(struct host_vm *host)
+{
+    assert_true(host->is_locked);
+    assert_int_not_equal(host->device_gpa, 0);
+    host->device_gpa = 0;
 }
 
 hv_status_t host_get_vp_registers(struct host_vm *host, uint32_t vp_index, const uint32_t *names,

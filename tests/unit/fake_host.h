@@ -55,6 +55,10 @@ struct fake_translation {
 struct host_vm {
     uint8_t *ram;
     uint64_t ram_bytes;
+    uint8_t *device_memory; /* null: there was none yet */
+    uint64_t device_gpa;    /* where it is; 0: nowhere */
+    uint64_t device_bytes;
+    bool refuses_device_memory;
     bool is_ram_fragmented; /* no window crosses a page */
     bool is_locked;
     struct fake_vp vps[FAKE_VPS_MAX];

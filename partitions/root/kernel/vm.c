@@ -255,6 +255,7 @@ static bool take_down(struct host_vm *vm)
     for (uint32_t i = 0; i < vm->ram_count; i++) {
         unmap_ram(vm, &vm->ram[i]);
     }
+    device_memory_unmap(vm);
     if (!check(vm, "HvCallWithdrawMemory", hypercall_withdraw(&vm->deposit)) ||
         !check(vm, "HvCallDeletePartition", hypercall_fast(HvCallDeletePartition, id, 0))) {
         return false;
@@ -274,6 +275,9 @@ bool vm_destroy_partition(struct host_vm *vm)
     /* Memory of a partition that is still there in part stays lost: it may still be mapped. */
     for (uint32_t i = 0; i < vm->ram_count && is_clean; i++) {
         memory_free_bytes((const void *)vm->ram[i].address, vm->ram[i].bytes);
+    }
+    if (is_clean) {
+        memory_free_bytes((const void *)vm->device.address, vm->device.bytes);
     }
     memory_free_bytes(vm->populated, populated_bytes(vm));
     memory_free_bytes(vm->vps, vm->vp_count * sizeof(*vm->vps));

@@ -46,6 +46,7 @@ struct host_vm {
     uint32_t event_connections[VM_EVENTS_MAX]; /* [lock] by event flag: the connection that has it; 0: none */
     uint32_t ram_count;
     struct vm_ram ram[WORKER_RAM_RANGES_MAX];
+    struct vm_ram device; /* [lock] memory that is no RAM; its gpa is where it was last */
     uint32_t disk_count;
     struct block_memory disks[VM_DISKS_MAX];
     uint32_t has_ended; /* atomic; what follows was written before */
@@ -81,6 +82,9 @@ struct host_vm *vm_get(uint32_t index);
  */
 MUST_CHECK bool disks_create(struct host_vm *vm, struct block_disk **disks);
 void disks_destroy(struct host_vm *vm);
+
+/* device_memory.c: after the end of the partition's VPs, unmaps what may still be mapped. */
+void device_memory_unmap(const struct host_vm *vm);
 
 /* port.c: prepares processor 0, which calls this, to receive what children send; and, after SCHED_EVENT_PORT, hands on
  * what has come, with no lock held. */

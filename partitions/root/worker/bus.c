@@ -6,6 +6,7 @@
 #include "partitions/root/worker/bus.h"
 
 #include "partitions/root/worker/command.h"
+#include "partitions/root/worker/layout.h"
 #include "partitions/root/worker/vm.h"
 
 /* 5a1f0c6e-7d2b-4b0e-9c41-3e6d88f2a7b4 */
@@ -75,12 +76,18 @@ bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struc
     vss_init(&bus->vss, host, command_vss_answered);
     keyboard_init(&bus->keyboard);
     mouse_init(&bus->mouse);
+    video_init(&bus->video, &(struct video_config){
+                                .host = host,
+                                .window_gpa = LAYOUT_MMIO_WINDOW_GPA,
+                                .window_bytes = LAYOUT_MMIO_WINDOW_BYTES,
+                            });
     host_vm_lock(host);
     bus->vmbus = vmbus_create(memory, host, config->vp_count);
     is_made = bus->vmbus != NULL && vsp_offer(bus->vmbus, &bus->heartbeat.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->shutdown.ic.vsp) && vsp_offer(bus->vmbus, &bus->timesync.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->kvp.ic.vsp) && vsp_offer(bus->vmbus, &bus->vss.ic.vsp) &&
               vsp_offer(bus->vmbus, &bus->keyboard.vsp) && vsp_offer(bus->vmbus, &bus->mouse.vsp) &&
+              vsp_offer(bus->vmbus, &bus->video.vsp) &&
               (config->disk_count == 0 || create_storage(bus, host, config)) &&
               (config->network == NULL || add_adapter(bus, host, config));
     host_vm_unlock(host);

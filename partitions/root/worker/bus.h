@@ -17,6 +17,7 @@
 #include "vmbus/netvsp/netvsp.h"
 #include "vmbus/storvsp/storvsp.h"
 #include "vmbus/switch.h"
+#include "vmbus/video/video.h"
 #include "vmbus/vmbus.h"
 
 struct worker_config;
@@ -31,6 +32,7 @@ struct bus {
     struct vss vss;
     struct keyboard keyboard;
     struct mouse mouse;
+    struct video video;
     bool has_storage; /* [I] */
     struct storvsp storage;
     struct netvsp adapter;   /* its config.host is null: the VM has none */

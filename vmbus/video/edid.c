@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The monitor: digital, 8 bits a colour, sRGB, best at 1024x768. */
+#include "vmbus/video/video.h"
+
+const uint8_t video_edid[VIDEO_EDID_BYTES] = {
+    0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x00,             /* the pattern that begins it */
+    0x42, 0x81,                                                 /* manufacturer PTA */
+    0x01, 0x00,                                                 /* its product 1 */
+    0x00, 0x00, 0x00, 0x00,                                     /* without a serial number */
+    0x00, 0x24,                                                 /* of the year 1990 + 36 */
+    0x01, 0x04,                                                 /* EDID 1.4 */
+    0xA0,                                                       /* digital, 8 bits a colour, no interface said */
+    0x00, 0x00,                                                 /* of no size */
+    0x78,                                                       /* gamma 2.2 */
+    0x06,                                                       /* sRGB; the preferred mode is its own */
+    0xEE, 0x91, 0xA3, 0x54, 0x4C, 0x99, 0x26, 0x0F, 0x50, 0x54, /* the colours of sRGB */
+    0x21, 0x08, 0x00,                               /* established timings: 640x480, 800x600 and 1024x768 at 60 Hz */
+    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, /* no standard timings */
+    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, /* of which there is room for eight */
+    0x64, 0x19, 0x00, 0x40, 0x41, 0x00, 0x26, 0x30, 0x18, /* 65 MHz; 1024 + 320 by 768 + 38; pulses at 24 */
+    0x88, 0x36, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x18, /* of 136, at 3 of 6; separate, both negative */
+    0x00, 0x00, 0x00, 0xFC, 0x00, 'P',  'a',  'r',  't',  /* name of the product */
+    'i',  't',  'a',  '\n', ' ',  ' ',  ' ',  ' ',  ' ',  /* filled up */
+    0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, /* nothing */
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, /* here */
+    0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, /* nor */
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, /* here */
+    0x00,                                                 /* no extension */
+    0xB1,                                                 /* makes the sum of all bytes 0 */
+};
