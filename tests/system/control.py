@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import options as machine_options
+import pictures
 from common import BUILD, STATUS_TIMEOUT, Failure
 from frames import command_input
 
@@ -18,6 +19,9 @@ COMMAND_BYTES_MAX = 4000
 # Each of them may be an escape of JSON; and what is around.
 REQUEST_BYTES_MAX = 6 * COMMAND_BYTES_MAX + 1000
 CLIENTS_MAX = 64
+# The longest picture is shorter.
+UNSENT_BYTES_MAX = 2 ** 25
+LAST_SECONDS = 5
 TIMEOUT_DEFAULT_S = 120
 
 DESCRIPTION = """\
@@ -43,6 +47,8 @@ class Client:
         self.socket = connection
         self.socket.setblocking(False)
         self.request = b""
+        self.unsent = bytearray()
+        self.is_answered = False
 
     def read(self):
         """The request once it is whole: (child, command); None before. ValueError: it is none, or the client left."""
@@ -56,9 +62,35 @@ class Client:
         return int(request["child"]), str(request["command"])
 
     def send(self, **answer):
-        """One who does not read what it asked for goes without."""
+        """Sends an answer as soon as the client takes it. One that takes nothing for long goes without."""
+        if self.is_answered:
+            return
+        self.unsent += json.dumps(answer).encode() + b"\n"
+        if len(self.unsent) > UNSENT_BYTES_MAX:
+            self.unsent.clear()
+            self.is_answered = True
+        self.flush()
+
+    def flush(self):
+        """Sends what can be sent now."""
+        try:
+            while self.unsent:
+                del self.unsent[:self.socket.send(self.unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.unsent.clear()
+            self.is_answered = True
+
+    def flush_all(self):
+        """Sends the rest, or what the client takes of it in a while."""
+        self.socket.settimeout(LAST_SECONDS)
         with contextlib.suppress(OSError):
-            self.socket.sendall(json.dumps(answer).encode() + b"\n")
+            self.socket.sendall(self.unsent)
+
+    def is_done(self):
+        """Nothing comes any more."""
+        return self.is_answered and not self.unsent
 
 
 class CommandServer:
@@ -81,8 +113,16 @@ class CommandServer:
         """What may become readable."""
         return [self.listener, *self.clients]
 
-    def serve(self, readable):
-        """Takes what came on them."""
+    def sinks(self):
+        """What answers wait for."""
+        return [client.socket for client in self.clients.values() if client.unsent]
+
+    def serve(self, readable, writable):
+        """Takes what came, and sends what can be sent."""
+        for client in [self.clients[sink] for sink in writable if sink in self.clients]:
+            client.flush()
+            if client.is_done():
+                self.drop(client)
         for source in readable:
             if source is self.listener:
                 connection, _ = self.listener.accept()
@@ -140,7 +180,10 @@ class CommandServer:
     def end(self, client, error):
         """The last answer: what went wrong, or nothing."""
         client.send(error=error)
-        self.drop(client)
+        client.is_answered = True
+        self.waiting = {child: None if waiting is client else waiting for child, waiting in self.waiting.items()}
+        if client.is_done():
+            self.drop(client)
 
     def drop(self, client):
         """Forgets a client; the child whose answer it awaited is busy until that has come."""
@@ -152,6 +195,9 @@ class CommandServer:
         """The machine is gone."""
         for client in list(self.clients.values()):
             self.end(client, "the machine has stopped")
+        for client in list(self.clients.values()):
+            client.flush_all()
+            self.drop(client)
         self.listener.close()
         (self.folder / SOCKET).unlink(missing_ok=True)
 
@@ -161,8 +207,8 @@ def visible(text):
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
 
-def ask(folder, child, command, timeout):
-    """Gives a command; prints the reply. Failure when it was not done."""
+def ask(folder, child, command, timeout, take):
+    """Gives a command; calls `take` with each part of the reply. Failure when it was not done."""
     if len(command.encode(errors="replace")) > COMMAND_BYTES_MAX:
         raise Failure(f"a command has at most {COMMAND_BYTES_MAX} bytes")
     with socket.socket(socket.AF_UNIX) as connection:
@@ -173,7 +219,7 @@ def ask(folder, child, command, timeout):
             connection.sendall(json.dumps({"child": child, "command": command}).encode() + b"\n")
             for line in connection.makefile("r", encoding="utf-8"):
                 answer = json.loads(line)
-                sys.stdout.write(visible(answer.get("text", "")))
+                take(answer.get("text", ""))
                 if "error" in answer:
                     if answer["error"]:
                         raise Failure(visible(answer["error"]), 1)
@@ -183,6 +229,16 @@ def ask(folder, child, command, timeout):
         except OSError as error:
             raise Failure(f"no machine of ./partita run takes commands in {folder}: {error.strerror}") from error
     raise Failure("the machine has stopped", 1)
+
+
+def take_picture(options, child, timeout):
+    """The command `screenshot FILE`: the reply goes into a file; returns the exit status."""
+    if len(options.command) != 2:
+        raise Failure("screenshot takes the name of a file")
+    parts = []
+    ask(options.logs, child, "screenshot", timeout, parts.append)
+    pictures.write_png(Path(options.command[1]), "".join(parts))
+    return 0
 
 
 def parser():
@@ -202,5 +258,7 @@ def main(arguments):
     options = parser().parse_args(arguments)
     child = machine_options.whole("--child", options.child, 0, machine_options.CHILDREN_MAX - 1)
     timeout = machine_options.whole("--timeout", options.timeout, 1, 10 ** 6)
-    ask(options.logs, child, " ".join(options.command), timeout)
+    if options.command[0] == "screenshot":
+        return take_picture(options, child, timeout)
+    ask(options.logs, child, " ".join(options.command), timeout, lambda text: sys.stdout.write(visible(text)))
     return 0

@@ -30,7 +30,8 @@ VMBUS_MODULES = ("hv_vmbus", "hv_utils")
 DEVICE_MODULES = ("scsi_common", "scsi_mod", "crct10dif_common", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi",
                   "sd_mod", "scsi_transport_fc", "hv_storvsc", "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4",
                   "hv_netvsc")
-MORE_VMBUS_MODULES = ("hyperv-keyboard", "hid", "hid-generic", "hid-hyperv", "evdev")
+MORE_VMBUS_MODULES = ("hyperv-keyboard", "hid", "hid-generic", "hid-hyperv", "evdev", "drm", "drm_kms_helper",
+                      "drm_shmem_helper", "hyperv_drm")
 MODULE_NAMES = (*VMBUS_MODULES, *DEVICE_MODULES, *MORE_VMBUS_MODULES, "irqbypass", "ccp", "kvm", "kvm-amd",
                 "kvm-intel", "netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "virtio", "virtio_ring", "virtio_pci",
                 "virtio_pci_modern_dev", "virtio_pci_legacy_dev")

@@ -237,13 +237,14 @@ class Session:
             # What is typed is read at once, for the sake of Ctrl-A x; anything else when the guest has room for it.
             sources = [0] if self.takes_input and (self.is_terminal or not self.to_guest) else []
             readable, writable, _ = select.select([self.reader, *self.commands.sources(), *sources],
-                                                  [self.writer] if self.to_guest else [], [], TICK_SECONDS)
+                                                  [*([self.writer] if self.to_guest else []), *self.commands.sinks()],
+                                                  [], TICK_SECONDS)
             if 0 in readable:
                 self.read_stdin()
-            self.commands.serve(readable)
+            self.commands.serve(readable, writable)
             if self.reader in readable and not self.read_console():
                 return None
-            if writable:
+            if self.writer in writable:
                 self.write_guest()
             if self.follower is not None:
                 self.follower.poll()

@@ -20,6 +20,7 @@ import initramfs
 import iso
 import machine
 import nested
+import pictures
 from checks import Broken, by_child, compiled, unmet, verify
 from common import BUILD, OUT, TOP, Failure
 from options import CHILD_COMMAND_LINE
@@ -29,7 +30,7 @@ SETTINGS = {
     "boot": {"image", "cmdline", "modules", "lps", "memory", "cpu", "firmware", "emulator", "expect", "forbid", "only",
              "console", "ends", "status", "repeat"},
     "run": {"repeat", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "only", "hv-only",
-            "root-only", "status", "control"},
+            "root-only", "status", "control", "pictures"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
     "direct": {"repeat", "kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
     "nested": {"repeat", "args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
@@ -159,7 +160,7 @@ def control(section, folder, deadline):
     """The setting control: commands for children of a run that goes on, one for each line, as `COMMAND => PATTERN`.
     Each is given again until its reply is matched: nobody says when a guest's services have come up."""
     for line in section.get("control", "").strip().splitlines():
-        words, _, pattern = fill(line.strip()).partition(" =>")
+        words, _, pattern = fill(line.strip()).replace("{folder}", str(folder)).partition(" =>")
         command = [sys.executable, str(TOP / "tests/system/driver.py"), "control", "--logs", str(folder),
                    *shlex.split(words)]
         while True:
@@ -169,6 +170,24 @@ def control(section, folder, deadline):
             if time.monotonic() > deadline:
                 raise Broken(f"control {words}: {(done.stderr or done.stdout).strip()!r}, expected {pattern.strip()!r}")
             time.sleep(1)
+
+
+def verify_pictures(section, folder):
+    """The setting pictures: what is in a rectangle of one, a check in each line. `FILE LEFT TOP WIDTH HEIGHT =
+    COLOUR...`: these colours and no others; or `... same LEFT TOP`: what is there as well, of the same size."""
+    for line in section.get("pictures", "").strip().splitlines():
+        name, left, top, width, height, relation, *right = line.split()
+        rows = pictures.read_png(folder / name)
+        size = int(width), int(height)
+        found = pictures.part(rows, int(left), int(top), *size)
+        if [len(row) for row in found] != size[1] * [size[0]] or not all(map(all, found)):
+            raise Broken(f"the picture does not reach that far: {line.strip()}")
+        if relation == "=":
+            colours = {colour for row in found for colour in row}
+            if colours != set(right):
+                raise Broken(f"{line.strip()}: the colours are {' '.join(sorted(colours))}")
+        elif found != pictures.part(rows, int(right[0]), int(right[1]), *size):
+            raise Broken(f"{line.strip()}: it is not")
 
 
 def run_driver(section, folder, cpu, arguments):
@@ -197,6 +216,7 @@ def judge(section, folder, status, out, err):
         reasons = [line for line in err.splitlines() if not line.startswith("partita: running on")]
         raise Broken(f"status {status}, expected {section.get('status', 0)}: "
                      f"{(reasons or ['nothing on stderr'])[0]}")
+    verify_pictures(section, folder)
     forbid = compiled("forbid", section.get("forbid", ""))
     if "stdout" in section:
         wanted = "".join(line.strip() + "\n" for line in fill(section["stdout"]).strip().splitlines())

@@ -14,7 +14,6 @@ import pty
 import re
 import select
 import signal
-import socket
 import stat
 import struct
 import subprocess
@@ -30,6 +29,7 @@ sys.path.insert(0, str(HERE))
 
 import badfiles
 import bzimage
+import controlcases
 import driver
 import frames
 import fuzzing
@@ -327,7 +327,7 @@ class StandIn(unittest.TestCase):
         return (self.folder / "build" / "run" / name).read_bytes()
 
 
-class Runs(StandIn):
+class Runs(controlcases.ControlCases, StandIn):
     """The whole command against the stand-in for QEMU."""
 
     def test_exec(self):
@@ -660,77 +660,6 @@ time.sleep(60)
             self.assertEqual(driver.returncode, 130, err)
         with self.assertRaises(ProcessLookupError):
             os.kill(int((self.folder / "build/run/pid").read_text()), 0)
-
-    def control(self, *arguments):
-        """./partita control for the run that goes on: (status, stdout, stderr)."""
-        done = subprocess.run([sys.executable, str(HERE / "driver.py"), "control", *arguments], capture_output=True,
-                              text=True, timeout=60, check=False, env=self.environment(self.script.read_text()))
-        return done.returncode, done.stdout, done.stderr
-
-    def disturb_control(self):
-        """Requests that are none, and clients that ask nothing: they are dropped."""
-        path = str(self.folder / "build/run/control")
-        for request in (b"\n", b"[" * 8000 + b"\n", b'{"child": 1e999, "command": "x"}\n', b"{}\n", b"x" * 30000):
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(path)
-                with contextlib.suppress(OSError):
-                    client.sendall(request)
-                    self.assertEqual(client.recv(1), b"")
-        with contextlib.ExitStack() as stack:
-            for _ in range(80):
-                client = stack.enter_context(socket.socket(socket.AF_UNIX))
-                client.connect(path)
-            self.assertEqual(client.recv(1), b"")
-
-    def test_control(self):
-        """A command reaches the root, in a form that no typed byte can have; its reply and its end come back."""
-        environment = self.environment("""
-def command():
-    data = b""
-    while not data.endswith(b"\\n"):
-        data += os.read(0, 1)
-    return data
-raw(b"early\\n")
-while not os.path.exists("go"):
-    time.sleep(0.05)
-frame("d", 0, "ready\\n")
-frame("d", 0, command().hex() + "\\n")
-frame("r", 1, "a lis"); frame("c", 1, "console"); frame("r", 1, "t\\x1b[2J\\n"); frame("z", 1, "")
-command(); frame("z", 0, "cannot")
-command(); frame("d", 1, "waiting\\n")
-frame("d", 0, command().hex() + "\\n"); frame("z", 0, "")
-time.sleep(2); frame("x", 1, "0")
-frame("d", 0, command().hex() + "\\n"); frame("z", 0, "")
-frame("x", 0, "0")
-""")
-        with subprocess.Popen(self.command("--exec", "x", "--children", "2"), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=environment) as driver:
-            deadline = time.monotonic() + 20
-            while self.control("early")[2] != "partita: the root has not come up yet\n":
-                self.assertLess(time.monotonic(), deadline)
-            (self.folder / "build/run/go").touch()
-            self.assertEqual(driver.stdout.readline(), b"child0: ready\n")
-            self.assertEqual(self.control("--child", "1", "kvp-list", "auto"), (0, "a list?[2J\n", ""))
-            self.assertEqual(driver.stdout.readline(), b"child0: %s\n" % b"\x1e1 kvp-list auto\n".hex().encode())
-            self.assertEqual(self.control("x"), (1, "", "partita: cannot\n"))
-            self.assertEqual(self.control("--child", "2", "x"),
-                             (1, "", "partita: there is no child 2, or it has ended\n"))
-            self.assertEqual(self.control("a\nb")[0], 1)
-            self.assertEqual(self.control("x" * 4001)[0], 2)
-            self.disturb_control()
-            with subprocess.Popen([sys.executable, str(HERE / "driver.py"), "control", "--child", "1", "freeze"],
-                                  stderr=subprocess.PIPE, env=environment) as waiting:
-                self.assertEqual(driver.stdout.readline(), b"child1: waiting\n")
-                self.assertEqual(self.control("--child", "1", "x"),
-                                 (1, "", "partita: child 1 still owes the answer to an earlier command\n"))
-                self.assertEqual(self.control("other"), (0, "", ""))
-                _, err = waiting.communicate(timeout=30)
-                self.assertEqual((waiting.returncode, err), (1, b"partita: child 1 has ended\n"))
-            self.assertEqual(self.control("last"), (0, "", ""))
-            _, err = driver.communicate(timeout=30)
-            self.assertEqual(driver.returncode, 0, err)
-        self.assertEqual(self.control("x")[0], 2)
-        self.assertFalse((self.folder / "build/run/control").exists())
 
     def test_terminal(self):
         """On a terminal keys arrive unchanged, Ctrl-C too, and Ctrl-A x ends it with the terminal put back."""

@@ -170,9 +170,9 @@ static void test_what_is_no_command(void **state)
 
 static void test_help_lists_every_command(void **state)
 {
-    static const char *const commands[] = {"help", "status",     "shutdown",   "restart",  "power-button",
-                                           "time", "freeze",     "thaw",       "kvp-list", "kvp-set",
-                                           "type", "scan-codes", "kvp-delete", "mouse"};
+    static const char *const commands[] = {
+        "help",     "status",  "shutdown", "restart",    "power-button", "time",  "freeze",  "thaw",
+        "kvp-list", "kvp-set", "type",     "scan-codes", "kvp-delete",   "mouse", "display", "screenshot"};
 
     (void)state;
     forget();
@@ -381,6 +381,97 @@ static void test_mouse(void **state)
     assert_string_equal(guest.host->command_error, "the guest has to take earlier movements first");
 }
 
+/* Sends a message of the video device, and takes the answer if it has one. */
+static void send_video(uint8_t type, const uint8_t *body, uint32_t length, bool has_answer)
+{
+    uint8_t message[64] = {1};
+
+    put_u32(message + 4, 8 + length);
+    put_u32(message + 8, type);
+    memcpy(message + 16, body, length);
+    assert_true(guest_send(&channel, 0, false, message, 16 + length));
+    assert_true(!has_answer || guest_read(&channel, &packet));
+}
+
+/* A picture of this size at 0xE0000000; returns its bytes. */
+static uint8_t *show(uint8_t width, uint16_t height)
+{
+    uint8_t version[4] = {3, 0, 5}, location[17] = {[8] = 1, [12] = 0xE0}, output[27] = {[8] = 1, 1, [14] = 32};
+
+    open_device(&vm->bus.video.vsp);
+    send_video(1, version, sizeof(version), true);
+    send_video(3, location, sizeof(location), true);
+    output[15] = width;
+    put_u16(output + 19, height);
+    put_u16(output + 23, (uint16_t)(width * 4));
+    send_video(5, output, sizeof(output), true);
+    return guest.host->device_memory;
+}
+
+static void fill(uint8_t *pixels, uint32_t count, uint32_t colour)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        put_u32(pixels + 4 * i, colour);
+    }
+}
+
+static void test_screenshot(void **state)
+{
+    uint8_t *pixels, pointer[10] = {1, 0, 5, [6] = 7}, dirt[18] = {[1] = 1, [2] = 1, [10] = 3, [14] = 1};
+
+    (void)state;
+    expect("screenshot", "", "the guest shows no picture");
+    expect("display", "", "the guest shows no picture");
+    pixels = show(200, 4);
+    expect("display",
+           "size: 200 4\npointer: hidden at 0 0, of 0 0\n"
+           "changed since the last screenshot: 0 0 to 200 4\n",
+           "");
+    /* Two colours that take turns are said once; what is above red, green and blue does not count. */
+    fill(pixels, 800, 0xFF123456);
+    fill(pixels + 400 * 4 + 4 * 10, 1, 0x00ABCDEF);
+    fill(pixels + 400 * 4 + 4 * 27, 17, 0x01ABCDEF);
+    fill(pixels + 400 * 4 + 4 * 190, 10, 0xFF000000);
+    expect("screenshot", "200 4\n123456sO\n\n123456QabcdefHhGhHpI000000Q\n123456sO\n", "");
+    assert_true(guest_read(&channel, &packet));
+    assert_int_equal(packet.bytes[24], 9);
+    expect("display", "size: 200 4\npointer: hidden at 0 0, of 0 0\nchanged since the last screenshot: nothing\n", "");
+    send_video(7, pointer, sizeof(pointer), false);
+    send_video(10, dirt, sizeof(dirt), false);
+    expect("display",
+           "size: 200 4\npointer: visible at 5 7, of 0 0\n"
+           "changed since the last screenshot: 1 0 to 3 1\n",
+           "");
+}
+
+/* A long picture goes in turns, between which the guest goes on. */
+static void test_screenshot_in_turns(void **state)
+{
+    char expected[400] = "1 200\n000000H\n";
+    uint8_t dark[27] = {[8] = 1};
+
+    (void)state;
+    memset(expected + strlen(expected), '\n', 199);
+    (void)show(1, 200);
+    begin("screenshot");
+    worker_command(vm, "help");
+    assert_string_equal(guest.host->command_error, "the guest still owes the answer to an earlier command");
+    guest.host->command_ends = 0;
+    fake_host_advance(guest.host, 10000000);
+    expect_end(expected, "");
+    /* It ends when there is no picture any more. */
+    begin("screenshot");
+    send_video(5, dark, sizeof(dark), false);
+    fake_host_advance(guest.host, 10000);
+    assert_int_equal(guest.host->command_ends, 1);
+    assert_string_equal(guest.host->command_error, "the picture became another one while it was sent");
+    fake_host_advance(guest.host, 10000000);
+    assert_int_equal(guest.host->command_ends, 1);
+    /* The VM ends in the middle: teardown finds no timer. */
+    (void)show(1, 200);
+    begin("screenshot");
+}
+
 /* A guest that never says that there is no more is left at some time. */
 static void test_kvp_without_end(void **state)
 {
@@ -412,6 +503,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kvp_lengths, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keyboard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mouse, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screenshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screenshot_in_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kvp_without_end, setup, teardown),
     };
 

@@ -14,6 +14,7 @@
 #define TEXT_BYTES        160u
 #define VERSION_MINOR     0xFFFFu
 #define NOBODY_LISTENS    "nobody in the guest listens, or it still owes an answer"
+#define NOTHING_SHOWN     "the guest shows no picture"
 #define PAIRS_IN_POOL_MAX 4096u
 #define SCAN_CODES_MAX    64u
 #define SCAN_CODE_E0      0xE0
@@ -369,6 +370,49 @@ static void run_mouse(struct vm *vm, const char *rest)
                                                                        .wheel = (int16_t)numbers[3]})]);
 }
 
+void command_screenshot_sent(struct screenshot *screenshot, const char *error)
+{
+    end(CONTAINER_OF(screenshot, struct vm, screenshot), error);
+}
+
+static void run_screenshot(struct vm *vm, const char *rest)
+{
+    struct video_resolution size;
+
+    (void)rest;
+    if (!video_get_size(&vm->bus.video, &size)) {
+        end(vm, NOTHING_SHOWN);
+        return;
+    }
+    vm->command.is_waiting = true;
+    video_watch(&vm->bus.video);
+    screenshot_send(&vm->screenshot, &size);
+}
+
+static void run_display(struct vm *vm, const char *rest)
+{
+    const struct video *video = &vm->bus.video;
+    const struct video_pointer *pointer = &video->pointer;
+    const struct video_rectangle *damage = &video->damage;
+    struct video_resolution size;
+
+    (void)rest;
+    if (!video_get_size(video, &size)) {
+        end(vm, NOTHING_SHOWN);
+        return;
+    }
+    print(vm, "size: %u %u\n", size.width, size.height);
+    print(vm, "pointer: %s at %d %d, of %u %u\n", pointer->is_visible ? "visible" : "hidden", pointer->x, pointer->y,
+          pointer->width, pointer->height);
+    if (damage->left == damage->right) {
+        print(vm, "changed since the last screenshot: nothing\n");
+    } else {
+        print(vm, "changed since the last screenshot: %d %d to %d %d\n", damage->left, damage->top, damage->right,
+              damage->bottom);
+    }
+    end(vm, NULL);
+}
+
 static void run_help(struct vm *vm, const char *rest);
 
 static const struct verb verbs[] = {
@@ -386,6 +430,8 @@ static const struct verb verbs[] = {
     {"type", " TEXT", "type it on the keyboard", run_type},
     {"scan-codes", " HEX...", "keys by their codes of set 1", run_scan_codes},
     {"mouse", " X Y [BUTTONS [WHEEL]]", "move it, press its buttons, turn its wheel", run_mouse},
+    {"display", "", "what the screen shows: size, pointer, changes", run_display},
+    {"screenshot", "", "the picture on it", run_screenshot},
 };
 
 static void run_help(struct vm *vm, const char *rest)

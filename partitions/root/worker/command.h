@@ -10,9 +10,11 @@
 #include "vmbus/ic/shutdown.h"
 #include "vmbus/ic/vss.h"
 
+struct screenshot;
+
 /* The command under way in a VM. Protected by the VM's lock. */
 struct command {
-    bool is_waiting; /* for the guest */
+    bool is_waiting; /* for the guest, or for the rest of a picture */
     bool is_list;    /* of the keys in a pool */
     uint8_t pool;
     uint32_t index; /* of the pair that was asked for */
@@ -22,5 +24,8 @@ struct command {
 void command_shutdown_answered(struct shutdown *shutdown, uint32_t status);
 void command_vss_answered(struct vss *vss, uint32_t status);
 void command_kvp_answered(struct kvp *kvp, const struct kvp_answer *answer);
+
+/* What the screenshot calls at its end. */
+void command_screenshot_sent(struct screenshot *screenshot, const char *error);
 
 #endif

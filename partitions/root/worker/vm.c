@@ -285,6 +285,7 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
     vm->log_interval_start_100ns = host_monotonic_100ns();
     init_devices(vm);
     host_timer_init(&vm->halted_look, host, look_for_halted);
+    screenshot_init(&vm->screenshot, host, &vm->bus.video, command_screenshot_sent);
     if (config->has_vmbus && !bus_create(&vm->bus, (uint8_t *)storage + bus_offset(), host, config)) {
         fmt_snprintf(error, error_bytes, "cannot make its VMBus");
         worker_destroy(vm);
@@ -301,6 +302,7 @@ struct vm *worker_create(void *storage, struct host_vm *host, const struct worke
 void worker_destroy(struct vm *vm)
 {
     host_timer_cancel(&vm->halted_look);
+    screenshot_stop(&vm->screenshot);
     rtc_stop(&vm->rtc);
     acpi_pm_stop(&vm->acpi_pm);
     bus_destroy(&vm->bus, vm->host);

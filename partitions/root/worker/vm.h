@@ -15,6 +15,7 @@
 #include "partitions/root/worker/dev/uart16550.h"
 #include "partitions/root/worker/mmio.h"
 #include "partitions/root/worker/pio.h"
+#include "partitions/root/worker/screenshot.h"
 #include "vmbus/host.h"
 
 /* Log lines that a guest may cause per VM and interval. */
@@ -39,6 +40,7 @@ struct vm {
     uint64_t halted_signals; /* host_blocked_signals() when the VM was last found halted; 0: it was not */
     struct bus bus;
     struct command command;
+    struct screenshot screenshot;
     struct worker_counters counters;
 };
 
