@@ -28,6 +28,8 @@ STATUS_REFUSED = 1
 STATUS_LOST = 2
 CONNECT_SECONDS = 30
 READ_BYTES = 65536
+# On the PCI bus, of virtio devices; eight of them share a slot.
+FIRST_SLOT = 2
 # QEMU's monitor for programs (QMP), in the folder of the run.
 MONITOR_SOCKET = "monitor"
 BOCHS_MODEL = "corei7_haswell_4770"
@@ -97,6 +99,15 @@ class Module:
 
 
 @dataclass
+class Drive:
+    """A file that is a virtio block device of QEMU's; a snapshot's writes are lost when it ends."""
+
+    path: Path
+    is_read_only: bool = False
+    is_snapshot: bool = False
+
+
+@dataclass
 class Machine:
     """What to boot and on what. The modules' names must be unique."""
 
@@ -108,6 +119,7 @@ class Machine:
     cpu: str = ""
     firmware: str = "kernel"
     accelerator: Accelerator = None
+    drives: list = field(default_factory=list)
 
 
 def emulator():
@@ -198,6 +210,21 @@ def double_commas(text):
     return text.replace(",", ",,")
 
 
+def drive_arguments(drives, folder):
+    """QEMU's options for virtio block devices, which come in this order on the bus. Failed reads and writes are the
+    guest's to see: QEMU does not stop the machine for them."""
+    arguments = []
+    for index, drive in enumerate(drives):
+        name = f"drive{index}.img"
+        link(drive.path, folder / name)
+        arguments += ["-drive", f"if=none,id=drive{index},file={name},format=raw,discard=unmap,rerror=report,"
+                                f"werror=report,readonly={'on' if drive.is_read_only else 'off'},"
+                                f"snapshot={'on' if drive.is_snapshot else 'off'}",
+                      "-device", f"virtio-blk-pci,drive=drive{index},disable-legacy=on,multifunction=on,"
+                                 f"addr={FIRST_SLOT + index // 8:#x}.{index % 8}"]
+    return arguments
+
+
 def qemu_command(machine, folder, hv_log="hv.log", root_console="stdio", iso=None):
     """QEMU's command line; relative names are below `folder`, which must be its working directory."""
     accelerator = machine.accelerator or software()
@@ -208,7 +235,7 @@ def qemu_command(machine, folder, hv_log="hv.log", root_console="stdio", iso=Non
         command += ["-chardev", "stdio,id=root,signal=off", "-serial", "chardev:root"]
     else:
         command += ["-serial", root_console]
-    command += ["-serial", f"file:{hv_log}"]
+    command += ["-serial", f"file:{hv_log}", *drive_arguments(machine.drives, folder)]
     if machine.firmware == "kernel":
         link(machine.image, folder / "partita.elf")
         command += ["-kernel", "partita.elf"]

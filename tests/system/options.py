@@ -10,7 +10,7 @@ from pathlib import Path
 import guestfiles
 import initramfs
 from common import Failure
-from machine import BOCHS_AMD_MODELS, BOCHS_MODEL, ROOT_MEMORY_MIB, VENDORS, Module
+from machine import BOCHS_AMD_MODELS, BOCHS_MODEL, ROOT_MEMORY_MIB, VENDORS, Drive, Module
 
 VPS_MAX = 64
 CHILDREN_MAX = 16
@@ -39,6 +39,7 @@ class Disk:
 
     path: Path
     is_read_only: bool
+    is_snapshot: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,11 +88,11 @@ def add_machine_options(parser):
                             "one serves all that follow")
     group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox, whose "
                                                                   "/init knows --exec; 'none': without)")
-    group.add_argument("--disk", metavar="FILE[,ro]", action="append", default=[],
+    group.add_argument("--disk", metavar="FILE[,ro|,snapshot]", action="append", default=[],
                        help="a SCSI disk on VMBus with this content, read-only with ',ro'; given again for others "
-                            f"(LUN 0, 1 and so on, at most {DISKS_MAX}; Linux may name them in another order). It lies "
-                            "in memory: each child has a copy of its own, and what it writes is lost with it and never "
-                            "in FILE")
+                            f"(LUN 0, 1 and so on, at most {DISKS_MAX}; Linux may name them in another order). What is "
+                            "written is in FILE; with ',snapshot' it is lost, as it always is in Bochs and from an "
+                            "ISO, where the disk lies in memory. Several children each need ',ro' or ',snapshot'")
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")
@@ -154,15 +155,15 @@ def readable(option, text):
 
 
 def parse_disk(text):
-    """The disk that FILE or FILE,ro names, or a Failure that says what cannot be one."""
+    """The disk that FILE with or without a word behind it names, or a Failure that says what cannot be one."""
     name, comma, flag = text.partition(",")
-    if comma and flag != "ro":
-        raise Failure(f"--disk: only 'ro' may follow a comma, not {flag!r}; a file with a comma in its name needs "
-                      "another one")
+    if comma and flag not in ("ro", "snapshot"):
+        raise Failure(f"--disk: only 'ro' or 'snapshot' may follow a comma, not {flag!r}; a file with a comma in "
+                      "its name needs another one")
     path = readable("--disk", name)
     if path.stat().st_size % DISK_BLOCK_BYTES != 0:
         raise Failure(f"--disk: {path} has {path.stat().st_size} bytes, which is not a multiple of {DISK_BLOCK_BYTES}")
-    return Disk(path, bool(comma))
+    return Disk(path, flag == "ro", flag == "snapshot")
 
 
 def size_mib(path):
@@ -171,12 +172,13 @@ def size_mib(path):
 
 
 def files(options):
-    """The files for the children, as (MiB, option that names it, path): kernels, the initrd if there is one, and
-    disks."""
+    """The files that are loaded for the children, as (MiB, option that names it, path): kernels, the initrd if there is
+    one, and disks that lie in memory."""
     named_files = [("--kernel", path) for path in options.kernel]
     if initrd_file(options) is not None:
         named_files.append(("--initrd", initrd_file(options)))
-    named_files += [("--disk", disk.path) for disk in options.disk]
+    if options.has_memory_disks:
+        named_files += [("--disk", disk.path) for disk in options.disk]
     return [(size_mib(path), option, path) for option, path in named_files]
 
 
@@ -201,7 +203,8 @@ def machine_memory_mib(options):
     it. From 2 GiB on it comes in two pieces, and at the end of the first one there may be too little for a child, whose
     memory is in one."""
     files_mib = sum(mib for mib, _, _ in files(options))
-    copies_mib = sum(size_mib(disk.path) for disk in options.disk if not disk.is_read_only)
+    copies_mib = sum(size_mib(disk.path) for disk in options.disk
+                     if options.has_memory_disks and not disk.is_read_only)
     total = options.children * (options.memory + copies_mib) + ROOT_MEMORY_MIB + max(0, files_mib - ROOT_FILES_MIB)
     return total if total < FIRST_PIECE_MIB else total + min(options.memory, FIRST_PIECE_MIB)
 
@@ -217,8 +220,9 @@ def printable(option, text, most):
     return text
 
 
-def check(options):
-    """Turns the texts of the machine options into checked values, in place; every error is one Failure."""
+def check(options, has_memory_disks=False):
+    """Turns the texts of the machine options into checked values, in place; every error is one Failure. Disks in memory
+    are for machines without virtio."""
     options.children = whole("--children", options.children, 1, CHILDREN_MAX)
     options.vps = whole("--vps", options.vps, 1, VPS_MAX)
     options.memory = parse_memory(options.memory)
@@ -244,6 +248,9 @@ def check(options):
     if options.disk and options.no_vmbus:
         raise Failure("--disk: disks are on VMBus, and --no-vmbus leaves it out")
     options.disk = [parse_disk(text) for text in options.disk]
+    if options.children > 1 and not all(disk.is_read_only or disk.is_snapshot for disk in options.disk):
+        raise Failure("--disk: several children would write to one file; add ',snapshot', or ',ro'")
+    options.has_memory_disks = has_memory_disks
     check_sizes(options)
     if options.initrd is not None and options.initrd != NONE:
         try:
@@ -283,6 +290,8 @@ def settle(options, accelerator):
         # It would take Bochs minutes to unpack the kernel.
         options.kernel = [guestfiles.VMLINUX if file == guestfiles.KERNEL else file for file in options.kernel]
         options.model, options.firmware, lps = options.bochs_cpu or "", "bios", 1
+        options.has_memory_disks = True
+        check_sizes(options)
     else:
         options.model, options.firmware, lps = options.qemu_cpu or "", options.firmware or "kernel", 2
     options.lps = options.lps or min(os.cpu_count() or 1, lps)
@@ -306,7 +315,8 @@ def root_command_line(options, is_framed=True):
     child = " ".join(word for word in (CHILD_COMMAND_LINE, exec_word, options.append) if word)
     words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
              f"frames={int(is_framed)}", "vmbus=0" if options.no_vmbus else "",
-             "net=1" if options.net == "private" else "", options.root_append,
+             "net=1" if options.net == "private" else "",
+             f"disks={len(options.disk)}" if options.disk and not options.has_memory_disks else "", options.root_append,
              f'append="{child}"']
     return " ".join(word for word in words if word)
 
@@ -317,8 +327,18 @@ def kernel_modules(options):
     return [Module("vmlinuz" if name == "kernel" else name, file, name) for name, file in zip(names, options.kernel)]
 
 
+def drives(options):
+    """The disks of all children, in their order, as virtio block devices."""
+    if options.has_memory_disks:
+        return []
+    return [Drive(disk.path, disk.is_read_only, disk.is_snapshot) for _ in range(options.children)
+            for disk in options.disk]
+
+
 def disk_modules(options):
-    """The disks, in their order."""
+    """The disks that lie in memory, in their order."""
+    if not options.has_memory_disks:
+        return []
     return [Module(f"disk{index}.img", disk.path, "ro disk" if disk.is_read_only else "disk")
             for index, disk in enumerate(options.disk)]
 

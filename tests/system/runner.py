@@ -431,7 +431,7 @@ def run(options):
         command_line = f"{machine.STOP_OPTION} {options.hv_append}".strip()
         box = machine.Machine(image, command_line, modules_for(options, folder), options.lps,
                               machine_options.machine_memory_mib(options), options.model, options.firmware,
-                              accelerator)
+                              accelerator, machine_options.drives(options))
         disc = None
         if options.firmware != "kernel":
             if not options.no_build:
@@ -451,7 +451,7 @@ def run(options):
 
 def write_iso(options):
     """./partita iso."""
-    machine_options.check(options)
+    machine_options.check(options, has_memory_disks=True)
     target = BUILD / "partita.iso" if options.output is None else machine_options.named("--output", options.output)
     prepare(options, ("run", "iso"))
     # On a machine with a plain terminal one child's console is just that.

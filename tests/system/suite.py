@@ -34,6 +34,7 @@ LONG_PROGRAM_TIMEOUT_S = 3600
 LINT_TIMEOUT_S = 600
 FOLDER = BUILD / "test"
 SCRIPTS = {"driver/driver": "tests/system/test_driver.py", "trace/trace": "tests/system/test_trace.py",
+           "driver/accelerators": "tests/system/test_accelerators.py",
            "folder/folder": "tests/system/test_folder.py", "lint/selftest": "tests/lint/test_lint.py"}
 # The bench's: the class of test_bench.py and its backend, and whether it is slow.
 BENCH = {"bench/counts": ("Svm", "svm", False), "bench/counts@vmx": ("Vmx", "vmx", False),

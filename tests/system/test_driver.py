@@ -448,7 +448,8 @@ frame("x", 0, "0")
         self.assertIn("frames=1 vmbus=0 append=", out.decode())
 
     def test_disks(self):
-        """Disks are modules in their order; the machine has room for a copy of each that a child may change."""
+        """Disks are virtio devices in their order, for one child after the other, and take nothing of the machine's
+        memory; in Bochs they are modules. Several children do not write to one file."""
         large = self.folder / "large, with a comma"
         small = self.folder / "small.img"
         for path, mib in ((self.folder / "large.img", 200), (large, 1), (small, 20)):
@@ -456,27 +457,38 @@ frame("x", 0, "0")
             os.truncate(path, mib << 20)
         status, out, err = self.run_driver("""
 for child in range(2):
-    frame("d", child, argument("-initrd").split("initrd,")[1] + "|" + argument("-m"))
+    drives = [word for word in sys.argv if word.startswith("if=none,id=drive")]
+    frame("d", child, "|".join([argument("-m"), str(argument("-initrd").count(" disks=2 ")),
+                                str(sys.argv.count("-device") - 1)]
+                               + [word.split("format=")[0] + word.split(",readonly=")[1] for word in drives]))
     frame("x", child, "0")
-""", "--children", "2", "--exec", "true", "--disk", f"{self.folder}/large.img", "--disk", f"{small},ro")
+""", "--children", "2", "--exec", "true", "--disk", f"{self.folder}/large.img,snapshot", "--disk", f"{small},ro")
         self.assertEqual(status, 0, err)
-        # 256 MiB for each child and 200 for its disk, 256 for the root, which has room for 128 of the 221 of files.
-        self.assertEqual(out, b"".join(b"child%d: disk0.img disk,disk1.img ro disk|1261M\n" % n for n in range(2)))
+        # 256 MiB for each child and 256 for the root.
+        drives = "|".join(f"if=none,id=drive{n},file=drive{n}.img,"
+                          f"{'on,snapshot=off' if n % 2 else 'off,snapshot=on'}" for n in range(4))
+        self.assertEqual(out.decode(), "".join(f"child{n}: 768M|1|4|{drives}\n" for n in range(2)))
+        status, _, err = self.run_driver("", "--children", "2", "--exec", "true", "--disk", str(small))
+        self.assertEqual((status, err.count("\n")), (2, 1), err)
+        self.assertRegex(err, "--disk: several children would write to one file")
         for arguments, text in (
                 ([f"{self.folder}/none.img"], "there is no file .*/none.img"),
                 ([str(self.folder)], "is not a file"),
                 ([""], "the name is empty"),
                 (["/dev/null"], "/dev/null is not a file"),
-                ([f"{small},rw"], "only 'ro' may follow a comma, not 'rw'"),
-                ([str(large)], "only 'ro' may follow a comma, not ' with a comma'"),
-                ([f"{small},"], "only 'ro' may follow a comma, not ''"),
+                ([f"{small},rw"], "only 'ro' or 'snapshot' may follow a comma, not 'rw'"),
+                ([str(large)], "only 'ro' or 'snapshot' may follow a comma, not ' with a comma'"),
+                ([f"{small},"], "only 'ro' or 'snapshot' may follow a comma, not ''"),
                 ([str(self.initrd)], "base.img has 4 bytes, which is not a multiple of 512"),
-                ([str(small)] * 9, "9 are too many, the most is 8"),
-                ([f"{self.folder}/large.img"] * 6, "large.img has 200 MiB, and 1024 MiB is the most for all files")):
+                ([str(small)] * 9, "9 are too many, the most is 8")):
             options = [word for argument in arguments for word in ("--disk", argument)]
             status, _, err = self.run_driver("", "--exec", "true", *options)
             self.assertEqual((status, err.count("\n")), (2, 1), err)
             self.assertRegex(err, f"--disk: .*{text}")
+        status, _, err = self.run_driver("", "--bochs-cpu", machine.BOCHS_MODEL, "--exec", "true",
+                                         *["--disk", f"{self.folder}/large.img"] * 6)
+        self.assertEqual(status, 2, err)
+        self.assertRegex(err, "--disk: .*large.img has 200 MiB, and 1024 MiB is the most for all files")
         (self.folder / "empty.img").touch()
         for arguments, text in (([f"{self.folder}/empty.img"], "--disk: .*/empty.img is empty"),
                                 ([str(small), "--no-vmbus"], "--disk: disks are on VMBus, and --no-vmbus leaves it")):
@@ -493,7 +505,8 @@ for child in range(2):
                 (self.initrd, [], "private", [b"base", b"more!"]), (more, ["x"], "private", [b"more!"])):
             options = argparse.Namespace(net=net, command="true", initrd=initrd, kernel=[], vps=1, memory=64,
                                          children=1, no_vmbus=False, root_append="", append="",
-                                         disk=[machine_options.Disk(Path(name), True) for name in disks])
+                                         has_memory_disks=True,
+                                         disk=[machine_options.Disk(Path(name), True, False) for name in disks])
             with unittest.mock.patch.multiple(guestfiles, INITRD=self.initrd, DEVICES_INITRD=more):
                 runner.modules_for(options, self.folder)
             whole = (self.folder / "exec.img").read_bytes()
@@ -1103,26 +1116,6 @@ class LineCoverage(unittest.TestCase):
         """A file that is in no program is named."""
         self.assertIn("hv/exit/route.c", linecoverage.absent({}))
         self.assertNotIn("hv/exit/route.c", linecoverage.absent({"hv/exit/route.c": None}))
-
-
-class Accelerators(unittest.TestCase):
-    """What a host gets for which wish."""
-
-    def choose(self, cpu, flags, works):
-        """The choice on a host with these flags, where nested virtualisation works or does not."""
-        with unittest.mock.patch.multiple(machine, cpu_flags=lambda: flags,
-                                          kvm_obstacle=lambda *_: None if works else "no reason"):
-            chosen = machine.choose_accelerator(cpu, Path("x"), Path("x"))
-        return chosen.arguments[1:2] == ["kvm"], chosen.is_bochs, chosen.reason
-
-    def test_choice(self):
-        """KVM where it works, else the emulated CPU that has what was asked for."""
-        for cpu, flags, reason in ((None, ["svm"], "KVM with nested AMD-V"), (None, ["vmx"], "KVM with nested VT-x"),
-                                   ("svm", ["svm"], "KVM with nested AMD-V"), ("vmx", ["vmx"], "KVM with nested VT-x")):
-            self.assertEqual(self.choose(cpu, flags, True), (True, False, reason))
-        for cpu, is_bochs, reason in ((None, False, "QEMU's software CPU"), ("svm", False, "QEMU's software CPU"),
-                                      ("vmx", True, "Bochs")):
-            self.assertEqual(self.choose(cpu, ["vmx"], False), (False, is_bochs, reason + " (not KVM: no reason)"))
 
 
 if __name__ == "__main__":

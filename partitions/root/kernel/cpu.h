@@ -19,6 +19,7 @@ struct child_vp;
 /* Vectors that minroot uses; exceptions lie below. */
 enum trap_vector {
     TRAP_VECTOR_UART = 0x30,
+    TRAP_VECTOR_DEVICE = 0x31, /* of any PCI device */
     TRAP_VECTOR_TEST = 0x41,
     TRAP_VECTOR_TEST_TIMER = 0x42,
     TRAP_VECTOR_WAKE = 0xE0, /* another processor has work for this one */

@@ -23,6 +23,7 @@
 #define IOAPIC_ACTIVE_LOW       0x2000u
 #define IOAPIC_ROUTE_MASK       0xFFFu /* vector, delivery mode, destination mode */
 #define IOAPIC_WINDOW           4u     /* data register, in 32-bit words behind the index register */
+#define INTERRUPT_SOURCE_MSI    1u
 #define INTERRUPT_SOURCE_IOAPIC 2u
 
 struct deposit root_deposit = {.partition_id = HV_PARTITION_ID_SELF};
@@ -134,19 +135,19 @@ hv_status_t hypercall_withdraw(struct deposit *deposit)
     return status == HV_STATUS_NO_RESOURCES ? HV_STATUS_SUCCESS : status;
 }
 
-bool hypercall_map_uart(const struct uart_route *route, uint8_t vector)
+/* Has a device's interrupt arrive at a vector of this processor; *entry is what the device needs. */
+static bool map_interrupt(uint64_t device_id, uint32_t trigger_mode, uint8_t vector, uint32_t source,
+                          struct hv_interrupt_entry *entry)
 {
     uint32_t vp = cpu_this()->vp_index;
-    volatile uint32_t *ioapic = (volatile uint32_t *)route->ioapic;
-    uint32_t entry = IOAPIC_REDIRECTION + 2 * route->pin;
     struct {
         struct hv_input_map_device_interrupt fixed;
         uint64_t bank_mask;
         uint64_t bank;
     } input = {
         .fixed.partition_id = HV_PARTITION_ID_SELF,
-        .fixed.device_id = (uint64_t)HV_DEVICE_TYPE_IOAPIC << HV_DEVICE_TYPE_SHIFT | route->ioapic_id,
-        .fixed.trigger_mode = route->is_level ? HV_INTERRUPT_TRIGGER_MODE_LEVEL : HV_INTERRUPT_TRIGGER_MODE_EDGE,
+        .fixed.device_id = device_id,
+        .fixed.trigger_mode = trigger_mode,
         .fixed.vector_count = 1,
         .fixed.target.vector = vector,
         .fixed.target.flags = HV_DEVICE_INTERRUPT_TARGET_PROCESSOR_SET,
@@ -154,26 +155,49 @@ bool hypercall_map_uart(const struct uart_route *route, uint8_t vector)
         .bank_mask = UINT64_C(1) << (vp / HV_VP_SET_VPS_PER_BANK),
         .bank = UINT64_C(1) << (vp % HV_VP_SET_VPS_PER_BANK),
     };
-    struct hv_output_map_device_interrupt output;
     uint64_t header = 2; /* quadwords: bank mask and bank */
     uint32_t done = 0;
     hv_status_t status = issue(HvCallMapDeviceInterrupt | header << HV_HYPERCALL_VARIABLE_HEADER_SIZE_SHIFT, 0, &done,
                                &input, sizeof(input));
 
-    memcpy(&output, cpu_this()->hypercall_output, sizeof(output));
-    if (status != HV_STATUS_SUCCESS || output.interrupt_entry.source != INTERRUPT_SOURCE_IOAPIC ||
+    *entry = ((const struct hv_output_map_device_interrupt *)cpu_this()->hypercall_output)->interrupt_entry;
+    return status == HV_STATUS_SUCCESS && entry->source == source;
+}
+
+bool hypercall_map_msi(uint16_t function, uint8_t vector, uint32_t *address, uint32_t *data)
+{
+    struct hv_interrupt_entry entry;
+
+    if (!map_interrupt((uint64_t)HV_DEVICE_TYPE_PCI << HV_DEVICE_TYPE_SHIFT | function, HV_INTERRUPT_TRIGGER_MODE_EDGE,
+                       vector, INTERRUPT_SOURCE_MSI, &entry)) {
+        return false;
+    }
+    *address = entry.data_low;
+    *data = entry.data_high;
+    return true;
+}
+
+bool hypercall_map_uart(const struct uart_route *route, uint8_t vector)
+{
+    volatile uint32_t *ioapic = (volatile uint32_t *)route->ioapic;
+    uint32_t index = IOAPIC_REDIRECTION + 2 * route->pin;
+    struct hv_interrupt_entry entry;
+
+    if (!map_interrupt((uint64_t)HV_DEVICE_TYPE_IOAPIC << HV_DEVICE_TYPE_SHIFT | route->ioapic_id,
+                       route->is_level ? HV_INTERRUPT_TRIGGER_MODE_LEVEL : HV_INTERRUPT_TRIGGER_MODE_EDGE, vector,
+                       INTERRUPT_SOURCE_IOAPIC, &entry) ||
         !memory_map(route->ioapic, PAGE_SIZE, 0)) {
         return false;
     }
 
-    uint32_t low = (output.interrupt_entry.data_low & IOAPIC_ROUTE_MASK) | (route->is_level ? IOAPIC_LEVEL : 0) |
+    uint32_t low = (entry.data_low & IOAPIC_ROUTE_MASK) | (route->is_level ? IOAPIC_LEVEL : 0) |
                    (route->is_active_low ? IOAPIC_ACTIVE_LOW : 0);
 
-    ioapic[0] = entry;
+    ioapic[0] = index;
     ioapic[IOAPIC_WINDOW] = low | IOAPIC_MASKED;
-    ioapic[0] = entry + 1;
-    ioapic[IOAPIC_WINDOW] = output.interrupt_entry.data_high;
-    ioapic[0] = entry;
+    ioapic[0] = index + 1;
+    ioapic[IOAPIC_WINDOW] = entry.data_high;
+    ioapic[0] = index;
     ioapic[IOAPIC_WINDOW] = low;
     return true;
 }

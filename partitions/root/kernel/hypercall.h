@@ -79,4 +79,10 @@ MUST_CHECK hv_status_t hypercall_withdraw(struct deposit *deposit);
 /* Routes the UART's interrupt to a vector of this processor. False: the hypervisor refuses. */
 MUST_CHECK bool hypercall_map_uart(const struct uart_route *route, uint8_t vector);
 
+/*
+ * Routes the interrupt of a PCI function (bus in bits 15:8, device in 7:3, function in 2:0) to a vector of this
+ * processor: what its MSI-X table needs, the upper half of the address being 0. False: the hypervisor refuses.
+ */
+MUST_CHECK bool hypercall_map_msi(uint16_t function, uint8_t vector, uint32_t *address, uint32_t *data);
+
 #endif

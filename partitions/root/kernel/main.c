@@ -127,6 +127,9 @@ void main_events(uint32_t events)
     if ((events & SCHED_EVENT_PORT) != 0) {
         port_deliver();
     }
+    if ((events & SCHED_EVENT_DEVICE) != 0) {
+        disks_serve();
+    }
     if ((events & SCHED_EVENT_ENDED) != 0 && vm_reap() && !start_next_of_batch()) {
         power_off();
     }

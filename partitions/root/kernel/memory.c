@@ -69,8 +69,9 @@ bool memory_map(uint64_t address, uint64_t bytes, uint32_t flags)
         uint64_t *entry = (uint64_t *)(*top & X86_PTE_ADDRESS) + at / LARGE_PAGE_SIZE % TABLE_ENTRIES;
 
         if (at != (uint64_t)image_start) {
-            *entry = at | X86_PTE_P | X86_PTE_W | X86_PTE_PS | ((flags & MEMORY_EXECUTABLE) != 0 ? 0 : X86_PTE_NX) |
-                     (*entry & (X86_PTE_PCD | X86_PTE_PWT));
+            *entry =
+                at | X86_PTE_P | X86_PTE_W | X86_PTE_PS | ((flags & MEMORY_EXECUTABLE) != 0 ? 0 : X86_PTE_NX) |
+                ((flags & MEMORY_UNCACHED) != 0 ? X86_PTE_PCD | X86_PTE_PWT : *entry & (X86_PTE_PCD | X86_PTE_PWT));
         }
     }
     flush_tlb();

@@ -13,11 +13,13 @@
 struct boot_info;
 
 #define MEMORY_EXECUTABLE 0x1u
+#define MEMORY_UNCACHED   0x2u /* registers of devices */
 
 /* Takes over the page tables (rights of the own image, guard pages) and frees all RAM that nobody uses. Boot, once. */
 void memory_init(const struct boot_info *boot);
 
-/* Makes physical memory usable at its address; whole 2 MiB pages, of data unless EXECUTABLE. False: beyond 512 GiB. */
+/* Makes physical memory usable at its address; whole 2 MiB pages, of cached data without flags. False: beyond 512 GiB.
+ */
 bool memory_map(uint64_t address, uint64_t bytes, uint32_t flags);
 
 /* Makes one page of the image's text writable, or executable again. */

@@ -18,10 +18,11 @@ struct host_vm;
 struct hv_message;
 
 /* Work for processor 0. */
-#define SCHED_EVENT_TIMER 0x1u /* a timer has expired, or another one is the next now */
-#define SCHED_EVENT_INPUT 0x2u /* console input, or a child has room for it */
-#define SCHED_EVENT_ENDED 0x4u /* a child has ended, or one of its VPs has left the queue for good */
-#define SCHED_EVENT_PORT  0x8u /* messages or events of children */
+#define SCHED_EVENT_TIMER  0x1u  /* a timer has expired, or another one is the next now */
+#define SCHED_EVENT_INPUT  0x2u  /* console input, or a child has room for it */
+#define SCHED_EVENT_ENDED  0x4u  /* a child has ended, or one of its VPs has left the queue for good */
+#define SCHED_EVENT_PORT   0x8u  /* messages or events of children */
+#define SCHED_EVENT_DEVICE 0x10u /* a PCI device has interrupted */
 
 /* Where a child VP is. */
 enum child_vp_state {

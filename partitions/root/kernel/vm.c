@@ -330,7 +330,7 @@ bool vm_start(uint32_t index, const struct options *options)
     }
     host_timer_init(&vm->message_retry, vm, retry_messages);
     vm->storage = memory_alloc_zeroed(worker_storage_bytes());
-    if (disks_create(vm, disks)) {
+    if (disks_create(vm, options, disks)) {
         config.disk_count = vm->disk_count;
         vm->worker = worker_create(vm->storage, vm, &config, vm->error, sizeof(vm->error));
     }

@@ -48,7 +48,8 @@ struct host_vm {
     struct vm_ram ram[WORKER_RAM_RANGES_MAX];
     struct vm_ram device; /* [lock] memory that is no RAM; its gpa is where it was last */
     uint32_t disk_count;
-    struct block_memory disks[VM_DISKS_MAX];
+    uint32_t memory_disk_count; /* of those, in memory: the first ones */
+    struct block_memory memory_disks[VM_DISKS_MAX];
     uint32_t has_ended; /* atomic; what follows was written before */
     enum host_vm_end end_reason;
     uint32_t end_status;
@@ -78,13 +79,16 @@ struct host_vm *vm_get(uint32_t index);
 
 /*
  * disk.c: makes the disks of a child, and fills `disks` with them (vm->disk_count of VM_DISKS_MAX elements). False:
- * vm->error says why; disks_destroy() is due all the same.
+ * vm->error says why; disks_destroy() is due all the same, which stops devices that use the child's memory.
  */
-MUST_CHECK bool disks_create(struct host_vm *vm, struct block_disk **disks);
+MUST_CHECK bool disks_create(struct host_vm *vm, const struct options *options, struct block_disk **disks);
 void disks_destroy(struct host_vm *vm);
 
 /* device_memory.c: after the end of the partition's VPs, unmaps what may still be mapped. */
 void device_memory_unmap(const struct host_vm *vm);
+
+/* After SCHED_EVENT_DEVICE: ends requests that devices are done with. */
+void disks_serve(void);
 
 /* port.c: prepares processor 0, which calls this, to receive what children send; and, after SCHED_EVENT_PORT, hands on
  * what has come, with no lock held. */
