@@ -238,12 +238,19 @@ static void write_crash_control(struct vp *vp, uint64_t value)
     }
 }
 
-/* Reading the guest-idle MSR: the VP waits for any interrupt, even a masked one, unless one is there. */
+/*
+ * Reading the guest-idle MSR: the VP waits for any interrupt, even a masked one, unless one is there. It has nothing to
+ * do then either: who waits for a lock with interrupts off comes back here until its owner has had a turn, so a child's
+ * VP gives the processor away.
+ */
 static void enter_idle(struct vp *vp)
 {
     vp->activity = VP_IDLE;
     if (vp_has_work(vp)) {
         vp->activity = VP_ACTIVE;
+        if (!vp->is_root) {
+            (void)atomic_fetch_or_explicit(&vp->requests, VP_REQUEST_SLICE, memory_order_seq_cst);
+        }
     }
 }
 

@@ -345,12 +345,14 @@ static void test_guest_idle(void **state)
     apic_write(vp, APIC_REG_SVR, 0x1ff);
     assert_int_equal(read_msr(HV_X64_MSR_GUEST_IDLE), 0);
     assert_int_equal(vp->activity, VP_IDLE);
+    assert_int_equal(vp->requests & VP_REQUEST_SLICE, 0);
     assert_false(vp_has_work(vp));
     vp->regs.rflags &= ~0x200ull;
     apic_set_irr(vp, 0x50, false);
     assert_true(vp_has_work(vp)); /* although interrupts are off */
     assert_int_equal(read_msr(HV_X64_MSR_GUEST_IDLE), 0);
     assert_int_equal(vp->activity, VP_ACTIVE); /* one is there already */
+    assert_int_equal(vp->requests & VP_REQUEST_SLICE, VP_REQUEST_SLICE);
 }
 
 static void test_crash_msrs(void **state)
