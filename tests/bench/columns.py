@@ -76,7 +76,7 @@ def counted(cpu):
     if cpu == "vmx":
         return machine.bochs()
     accelerator = machine.software()
-    accelerator.arguments += nested.CLOCK
+    accelerator.arguments += nested.counted_clock()
     return accelerator
 
 

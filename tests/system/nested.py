@@ -22,10 +22,6 @@ from common import Failure
 from frames import Demultiplexer
 
 MEMORY_MIB = 2048
-# Level 1's clocks count instructions, a nanosecond each, and jump over idle time. By the clock on the wall, a busy host
-# makes it so slow that the innermost guest does nothing but take timer interrupts. Its random numbers and its time of
-# day are the same each time, too: where its Linux puts things depends on them, and so does how it finds them.
-CLOCK = ["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01,clock=vm"]
 # In the order in which they need each other.
 MODULES = {"svm": ("irqbypass", "ccp", "kvm", "kvm-amd"), "vmx": ("irqbypass", "kvm", "kvm-intel")}
 # The parameter that says whether KVM uses second-level page tables.
@@ -80,6 +76,14 @@ grep -v '^#' $trace/trace | head -n 20 | sed 's/^ */nested: refused: /'
 stty -F /dev/ttyS0 sane
 busybox poweroff -f
 """
+
+
+def counted_clock(seed=1):
+    """QEMU's arguments for level 1's clocks, which count instructions, a nanosecond each, and jump over idle time. By
+    the clock on the wall, a busy host makes it so slow that the innermost guest does nothing but take timer
+    interrupts. Its time of day is the same each time, and so are its random numbers for a seed: where its Linux puts
+    things depends on them, and so does how it finds them."""
+    return ["-icount", "shift=0,sleep=off", "-seed", str(seed), "-rtc", "base=2026-01-01,clock=vm"]
 
 
 def libraries(program):
@@ -178,19 +182,20 @@ def make_tree(folder, inner, backend):
     return tree.finish()
 
 
-def command(folder, image, arguments, backend, cpu, lps):
-    """Writes level 1's files into `folder` and returns the command line of its machine, to be run there."""
+def command(folder, image, arguments, backend, cpu, lps, seed=1):
+    """Writes level 1's files into `folder` and returns the command line of its machine, to be run there; in QEMU, with
+    random numbers from this seed."""
     (folder / "level1.img").write_bytes(make_tree(folder, inner_machine(folder, image, arguments, backend), backend))
-    return start_command(folder, backend, cpu, lps)
+    return start_command(folder, backend, cpu, lps, counted_clock(seed))
 
 
-def start_command(folder, backend, cpu, lps, clock=CLOCK, words=COMMAND_LINE):
+def start_command(folder, backend, cpu, lps, clock=None, words=COMMAND_LINE):
     """The command line of level 1's machine with the initramfs level1.img in its folder, to be run there; of one in
-    QEMU, `clock` are QEMU's arguments for its clock and `words` the kernel's."""
+    QEMU, `clock` are QEMU's arguments for its clock (default: counted_clock()) and `words` the kernel's."""
     if backend == "vmx":
         return bochs_command(folder, cpu, lps)
     outer = machine.software()
-    return [machine.emulator(), "-M", "q35", *outer.arguments, *clock, "-cpu", cpu or outer.cpu,
+    return [machine.emulator(), "-M", "q35", *outer.arguments, *(clock or counted_clock()), "-cpu", cpu or outer.cpu,
             "-smp", str(lps), "-m", f"{MEMORY_MIB}M", "-display", "none", "-vga", "none", "-nodefaults", "-no-reboot",
             "-serial", f"file:{CONSOLE_LOG}", "-serial", f"file:{FRAMES_LOG}", "-kernel", str(guestfiles.VMLINUX),
             "-initrd", "level1.img", "-append", words]

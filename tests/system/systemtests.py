@@ -33,13 +33,17 @@ SETTINGS = {
             "root-only", "status", "control", "pictures"},
     "guest": {"image", "args", "lps", "expect", "stdout", "stderr", "hv", "sibling", "forbid", "status"},
     "direct": {"repeat", "kernel", "exec", "lps", "memory", "cpu", "stdout", "status"},
-    "nested": {"repeat", "args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
+    "nested": {"repeat", "tries", "args", "lps", "cpu", "expect", "stdout", "forbid", "status"},
 }
 # An emulated CPU in Bochs is that much slower than QEMU's.
 SLOWER_IN_BOCHS = 5
 # Bare guests take two seconds at most on an idle host.
 GUEST_SECONDS = 40
 COMMON_SETTINGS = {"kind", "group", "timeout", "slow", "backend"}
+
+
+class Hanging(Broken):
+    """A machine that should have ended goes on."""
 
 
 def text_of(path):
@@ -77,11 +81,11 @@ def statuses(section):
 
 
 def wait_for_end(process, seconds):
-    """The exit status, or Broken after a time."""
+    """The exit status, or Hanging after a time."""
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        raise Broken(f"no end after {seconds} s") from None
+        raise Hanging(f"no end after {seconds} s") from None
 
 
 def boot_modules(section):
@@ -293,11 +297,24 @@ def run_direct(section, folder, _cpu):
 
 
 def run_nested(section, folder, cpu):
-    """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on an emulated CPU."""
+    """kind=nested: the hypervisor on QEMU with KVM inside of a Linux on an emulated CPU. The setting tries: so often,
+    if it hangs in QEMU, each time with other random numbers."""
+    last = section.getint("tries", 1) if cpu == "svm" else 1
+    for seed in range(1, last + 1):
+        try:
+            return nest(section, folder, cpu, seed)
+        except Hanging:
+            if seed == last:
+                raise
+            (folder / nested.CONSOLE_LOG).replace(folder / f"level1.{seed}.log")
+
+
+def nest(section, folder, cpu, seed):
+    """One try of it."""
     expect, forbid = (compiled(key, fill(section.get(key, ""), cpu)) for key in ("expect", "forbid"))
     arguments = shlex.split(fill(section.get("args", "")))
     model = section.get("cpu", "") if cpu == "svm" else ""  # the setting is QEMU's model
-    command = nested.command(folder, building.IMAGE, arguments, cpu, model, section.getint("lps", 1))
+    command = nested.command(folder, building.IMAGE, arguments, cpu, model, section.getint("lps", 1), seed)
     with open(folder / "emulator.log", "wb") as errors:
         process = machine.start(command, folder, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         try:
