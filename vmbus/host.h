@@ -294,7 +294,8 @@ struct worker_config {
     const char *command_line; /* null counts as empty */
     /* Element i is the disk at LUN i of a storage controller on the VMBus; the VM's until worker_destroy(). */
     struct block_disk *const *disks;
-    uint32_t disk_count; /* 0: the VM has no controller */
+    uint32_t disk_count;  /* 0: the VM has no controller */
+    uint64_t spare_disks; /* bit i: disk i is not there before the command "disk-add" puts it there */
 };
 
 /* Bytes of storage that worker_create() needs. */

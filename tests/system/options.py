@@ -40,6 +40,7 @@ class Disk:
     path: Path
     is_read_only: bool
     is_snapshot: bool
+    is_spare: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,11 +89,12 @@ def add_machine_options(parser):
                             "one serves all that follow")
     group.add_argument("--initrd", metavar="FILE", help="initial RAM disk (default: one with BusyBox, whose "
                                                                   "/init knows --exec; 'none': without)")
-    group.add_argument("--disk", metavar="FILE[,ro|,snapshot]", action="append", default=[],
+    group.add_argument("--disk", metavar="FILE[,ro|,snapshot][,spare]", action="append", default=[],
                        help="a SCSI disk on VMBus with this content, read-only with ',ro'; given again for others "
                             f"(LUN 0, 1 and so on, at most {DISKS_MAX}; Linux may name them in another order). What is "
                             "written is in FILE; with ',snapshot' it is lost, as it always is in Bochs and from an "
-                            "ISO, where the disk lies in memory. Several children each need ',ro' or ',snapshot'")
+                            "ISO, where the disk lies in memory. Several children each need ',ro' or ',snapshot'. With "
+                            "',spare' it is not there before './partita control disk-add LUN'")
     group.add_argument("--append", default="", metavar="STR",
                        help=f"added to their kernel command line, which begins '{CHILD_COMMAND_LINE}' and ends with "
                             "'partita.child=N', where N counts them from 0")
@@ -155,15 +157,16 @@ def readable(option, text):
 
 
 def parse_disk(text):
-    """The disk that FILE with or without a word behind it names, or a Failure that says what cannot be one."""
-    name, comma, flag = text.partition(",")
-    if comma and flag not in ("ro", "snapshot"):
-        raise Failure(f"--disk: only 'ro' or 'snapshot' may follow a comma, not {flag!r}; a file with a comma in "
-                      "its name needs another one")
+    """The disk that FILE with or without words behind it names, or a Failure that says what cannot be one."""
+    name, comma, words = text.partition(",")
+    flags = words.split(",") if comma else []
+    if flags not in ([], ["ro"], ["snapshot"], ["spare"], ["ro", "spare"], ["snapshot", "spare"]):
+        raise Failure(f"--disk: only 'ro' or 'snapshot', and then 'spare', may follow a comma, not {words!r}; a file "
+                      "with a comma in its name needs another one")
     path = readable("--disk", name)
     if path.stat().st_size % DISK_BLOCK_BYTES != 0:
         raise Failure(f"--disk: {path} has {path.stat().st_size} bytes, which is not a multiple of {DISK_BLOCK_BYTES}")
-    return Disk(path, flag == "ro", flag == "snapshot")
+    return Disk(path, "ro" in flags, "snapshot" in flags, "spare" in flags)
 
 
 def size_mib(path):
@@ -313,11 +316,12 @@ def root_command_line(options, is_framed=True):
     # The guest's first process then knows that a command has to be there.
     exec_word = "partita.exec" if options.command is not None else ""
     child = " ".join(word for word in (CHILD_COMMAND_LINE, exec_word, options.append) if word)
+    spare = sum(1 << lun for lun, disk in enumerate(options.disk) if disk.is_spare)
     words = [f"vps={options.vps}", f"memory={options.memory}M", f"children={options.children}",
              f"frames={int(is_framed)}", "vmbus=0" if options.no_vmbus else "",
              "net=1" if options.net == "private" else "",
-             f"disks={len(options.disk)}" if options.disk and not options.has_memory_disks else "", options.root_append,
-             f'append="{child}"']
+             f"disks={len(options.disk)}" if options.disk and not options.has_memory_disks else "",
+             f"spare={spare}" if spare else "", options.root_append, f'append="{child}"']
     return " ".join(word for word in words if word)
 
 

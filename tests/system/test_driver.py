@@ -476,9 +476,11 @@ for child in range(2):
                 ([str(self.folder)], "is not a file"),
                 ([""], "the name is empty"),
                 (["/dev/null"], "/dev/null is not a file"),
-                ([f"{small},rw"], "only 'ro' or 'snapshot' may follow a comma, not 'rw'"),
-                ([str(large)], "only 'ro' or 'snapshot' may follow a comma, not ' with a comma'"),
-                ([f"{small},"], "only 'ro' or 'snapshot' may follow a comma, not ''"),
+                ([f"{small},rw"], "only 'ro' or 'snapshot', and then 'spare', may follow a comma, not 'rw'"),
+                ([str(large)], "may follow a comma, not ' with a comma'"),
+                ([f"{small},"], "may follow a comma, not ''"),
+                ([f"{small},spare,ro"], "may follow a comma, not 'spare,ro'"),
+                ([f"{small},spare,spare"], "may follow a comma, not 'spare,spare'"),
                 ([str(self.initrd)], "base.img has 4 bytes, which is not a multiple of 512"),
                 ([str(small)] * 9, "9 are too many, the most is 8")):
             options = [word for argument in arguments for word in ("--disk", argument)]
@@ -496,6 +498,23 @@ for child in range(2):
             self.assertEqual((status, err.count("\n")), (2, 1), err)
             self.assertRegex(err, text)
 
+    def test_spare_disks(self):
+        """minroot is told which disks are not there at first; what else is said of them holds as well."""
+        disk = self.folder / "disk.img"
+        disk.write_bytes(bytes(512))
+        words = """
+drives = [word.split(",readonly=")[1] for word in sys.argv if word.startswith("if=none,id=drive")]
+spare = [word for word in argument("-initrd").split() if word.startswith("spare=")]
+frame("d", 0, " ".join(spare + drives))
+frame("x", 0, "0")
+"""
+        for flags, wanted in (
+                (["", ",spare", ",ro,spare"], "spare=6 off,snapshot=off off,snapshot=off on,snapshot=off"),
+                ([",snapshot,spare"], "spare=1 off,snapshot=on"), ([",ro"], "on,snapshot=off")):
+            options = [word for flag in flags for word in ("--disk", f"{disk}{flag}")]
+            status, out, err = self.run_driver(words, "--exec", "true", *options)
+            self.assertEqual((status, out.decode()), (0, wanted), err)
+
     def test_disk_modules(self):
         """Only the default initramfs gets modules for disks and networks, if there are some; the command comes last."""
         more = self.folder / "more.img"
@@ -506,7 +525,7 @@ for child in range(2):
             options = argparse.Namespace(net=net, command="true", initrd=initrd, kernel=[], vps=1, memory=64,
                                          children=1, no_vmbus=False, root_append="", append="",
                                          has_memory_disks=True,
-                                         disk=[machine_options.Disk(Path(name), True, False) for name in disks])
+                                         disk=[machine_options.Disk(Path(name), True, False, False) for name in disks])
             with unittest.mock.patch.multiple(guestfiles, INITRD=self.initrd, DEVICES_INITRD=more):
                 runner.modules_for(options, self.folder)
             whole = (self.folder / "exec.img").read_bytes()

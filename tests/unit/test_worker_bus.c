@@ -215,6 +215,13 @@ static void test_disks(void **state)
     /* A guest tells disks apart by their identities. */
     assert_false(guid_equal(&vm->bus.storage.target.units[0].identity, &vm->bus.storage.target.units[1].identity));
     worker_destroy(vm);
+    config.spare_disks = 2;
+    vm = worker_create(storage, host, &config, error, sizeof(error));
+    assert_non_null(vm);
+    assert_int_equal(vm->bus.storage.target.units[0].kind, SCSI_DISK);
+    assert_int_equal(vm->bus.storage.target.units[1].kind, SCSI_ABSENT);
+    worker_destroy(vm);
+    config.spare_disks = 0;
     config.disk_count = SCSI_UNITS_MAX + 1;
     expect_refused(&config, "cannot make its VMBus");
     assert_int_equal(host->synic.connection_count, 0);

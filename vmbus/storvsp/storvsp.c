@@ -463,6 +463,11 @@ bool storvsp_attach(struct storvsp *controller, uint32_t lun, enum scsi_kind kin
     return true;
 }
 
+bool storvsp_has_unit(const struct storvsp *controller, uint32_t lun)
+{
+    return lun < SCSI_UNITS_MAX && controller->target.units[lun].kind != SCSI_ABSENT;
+}
+
 bool storvsp_detach(struct storvsp *controller, uint32_t lun)
 {
     struct scsi_unit *unit = &controller->target.units[lun];

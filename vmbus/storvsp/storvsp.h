@@ -129,6 +129,9 @@ bool storvsp_is_quiet(const struct storvsp *controller);
 MUST_CHECK bool storvsp_attach(struct storvsp *controller, uint32_t lun, enum scsi_kind kind,
                                const struct guid *identity, struct block_disk *disk);
 
+/* Whether there is a unit at `lun`; one that leaves counts until its back-end is out of use. */
+MUST_CHECK bool storvsp_has_unit(const struct storvsp *controller, uint32_t lun);
+
 /*
  * Takes a unit away. True: the back-end is out of use; false: it still has requests, and config.detached will be
  * called. Until then the place is taken.

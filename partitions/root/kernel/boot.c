@@ -115,8 +115,9 @@ bool boot_read(uint64_t start_info)
     return true;
 }
 
-#define DEFAULT_MEMORY MIB(256)
-#define MEMORY_MIN     MIB(16)
+#define DEFAULT_MEMORY  MIB(256)
+#define MEMORY_MIN      MIB(16)
+#define SPARE_DISKS_MAX ((1u << VM_DISKS_MAX) - 1)
 _Static_assert(VM_VPS_MAX == 256 && VM_MAX == 16 && VM_DISKS_MAX == 8, "the texts below name the limits");
 
 /* Copies the next word, quotes taken away, and returns what is behind it; null at the end; *is_whole: nothing is
@@ -175,6 +176,9 @@ static const char *take_word(const char *word, struct options *options)
     if (str_starts_with(word, "disks=")) {
         return parse_number(word + 6, 0, VM_DISKS_MAX, &options->disk_count) ? NULL : "a number from 0 to 8";
     }
+    if (str_starts_with(word, "spare=")) {
+        return parse_number(word + 6, 0, SPARE_DISKS_MAX, &options->spare_disks) ? NULL : "a number from 0 to 255";
+    }
     if (str_starts_with(word, "frames=")) {
         return parse_bool(word + 7, &options->is_framed);
     }
@@ -191,7 +195,8 @@ static const char *take_word(const char *word, struct options *options)
     if (str_starts_with(word, "test=")) {
         return str_copy(options->test, word + 5, sizeof(options->test)) < sizeof(options->test) ? NULL : "a short name";
     }
-    return str_equal(word, "batch") ? NULL : "one of vps= memory= children= frames= vmbus= net= disks= append= test=";
+    return str_equal(word, "batch") ? NULL
+                                    : "one of vps= memory= children= frames= vmbus= net= disks= spare= append= test=";
 }
 
 bool options_parse(const char *command_line, struct options *options, char *error, size_t error_bytes)

@@ -47,14 +47,15 @@ struct boot_info {
     char command_line[BOOT_TEXT_BYTES];
 };
 
-/* The command line: vps=N memory=SIZE children=N frames=0|1 vmbus=0|1 net=0|1 disks=N append="..." test=NAME; also the
- * words of a module "batch". */
+/* The command line: vps=N memory=SIZE children=N frames=0|1 vmbus=0|1 net=0|1 disks=N spare=MASK append="..."
+ * test=NAME; also the words of a module "batch". */
 struct options {
     const struct boot_module *kernel; /* of all children; null: found by its name */
     uint64_t vp_count;
     uint64_t memory_bytes;
     uint64_t child_count;
     uint64_t disk_count;          /* of each child, out of the machine's virtio block devices in their order */
+    uint64_t spare_disks;         /* bit i: disk i, in memory or not, is there only after "disk-add" */
     bool is_framed;               /* frames on the console, even with one child */
     bool has_vmbus;               /* the children find a VMBus */
     bool has_network;             /* and a network adapter at a switch between them */

@@ -322,6 +322,7 @@ bool vm_start(uint32_t index, const struct options *options)
         .initrd_bytes = initrd == NULL ? 0 : initrd->bytes,
         .command_line = text,
         .disks = disks,
+        .spare_disks = options->spare_disks,
     };
 
     (void)fmt_snprintf(text, sizeof(text), "%s partita.child=%u", options->append, index);

@@ -17,6 +17,14 @@ static const struct guid controller_instance = {
     {0x9C, 0x41, 0x3E, 0x6D, 0x88, 0xF2, 0xA7, 0xB4},
 };
 
+bool bus_add_disk(struct bus *bus, uint32_t lun)
+{
+    struct guid identity = controller_instance;
+
+    identity.data1 += 1 + lun;
+    return storvsp_attach(&bus->storage, lun, SCSI_DISK, &identity, bus->disks[lun]);
+}
+
 static bool create_storage(struct bus *bus, struct host_vm *host, const struct worker_config *config)
 {
     const struct storvsp_config storage = {
@@ -24,14 +32,17 @@ static bool create_storage(struct bus *bus, struct host_vm *host, const struct w
         .host = host,
         .instance = controller_instance,
         .sub_channels_max = STORVSP_SUB_CHANNELS_MAX,
+        .detached = command_disk_detached,
     };
 
+    if (config->disk_count > SCSI_UNITS_MAX) {
+        return false;
+    }
     bus->has_storage = storvsp_create(&bus->storage, &storage);
     for (uint32_t lun = 0; lun < config->disk_count && bus->has_storage; lun++) {
-        struct guid identity = controller_instance;
-
-        identity.data1 += 1 + lun;
-        if (!storvsp_attach(&bus->storage, lun, SCSI_DISK, &identity, config->disks[lun])) {
+        bus->disks[lun] = config->disks[lun];
+        bus->disk_count++;
+        if ((config->spare_disks >> lun & 1) == 0 && !bus_add_disk(bus, lun)) {
             return false;
         }
     }

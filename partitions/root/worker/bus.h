@@ -35,8 +35,10 @@ struct bus {
     struct video video;
     bool has_storage; /* [I] */
     struct storvsp storage;
-    struct netvsp adapter;   /* its config.host is null: the VM has none */
-    struct switch_port port; /* of it; has locks of its own */
+    uint32_t disk_count;                      /* [I] */
+    struct block_disk *disks[SCSI_UNITS_MAX]; /* [I] element i is at LUN i, or is kept to be put there */
+    struct netvsp adapter;                    /* its config.host is null: the VM has none */
+    struct switch_port port;                  /* of it; has locks of its own */
 };
 
 /*
@@ -45,6 +47,9 @@ struct bus {
  * has no place for so many disks, or the switch no port left. The caller does not hold the lock.
  */
 MUST_CHECK bool bus_create(struct bus *bus, void *memory, struct host_vm *host, const struct worker_config *config);
+
+/* Puts a disk at its LUN, which is below disk_count. False: it is there already. The caller holds the lock. */
+MUST_CHECK bool bus_add_disk(struct bus *bus, uint32_t lun);
 
 /* Its end; harmless without a bus. The caller does not hold the lock. */
 void bus_destroy(struct bus *bus, struct host_vm *host);

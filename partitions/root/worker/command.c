@@ -413,6 +413,52 @@ static void run_display(struct vm *vm, const char *rest)
     end(vm, NULL);
 }
 
+/* The LUN of one of the VM's disks; false, and the command has ended, if it is none. */
+static bool take_disk(struct vm *vm, const char *rest, uint32_t *lun)
+{
+    uint64_t number;
+
+    if (!str_parse_u64(rest, &number) || number >= vm->bus.disk_count) {
+        end(vm, "there is no such disk; they count from 0");
+        return false;
+    }
+    *lun = (uint32_t)number;
+    return true;
+}
+
+static void run_disk_add(struct vm *vm, const char *rest)
+{
+    uint32_t lun;
+
+    if (take_disk(vm, rest, &lun)) {
+        end(vm, bus_add_disk(&vm->bus, lun) ? NULL : "the disk is there already");
+    }
+}
+
+void command_disk_detached(struct storvsp *controller, uint32_t lun)
+{
+    (void)lun;
+    end(vm_of_bus(CONTAINER_OF(controller, struct bus, storage)), NULL);
+}
+
+static void run_disk_remove(struct vm *vm, const char *rest)
+{
+    uint32_t lun;
+
+    if (!take_disk(vm, rest, &lun)) {
+        return;
+    }
+    if (!storvsp_has_unit(&vm->bus.storage, lun)) {
+        end(vm, "the disk is not there");
+        return;
+    }
+    /* Before the call, which may be what ends its last request. */
+    vm->command.is_waiting = true;
+    if (storvsp_detach(&vm->bus.storage, lun)) {
+        end(vm, NULL);
+    }
+}
+
 static void run_help(struct vm *vm, const char *rest);
 
 static const struct verb verbs[] = {
@@ -432,6 +478,8 @@ static const struct verb verbs[] = {
     {"mouse", " X Y [BUTTONS [WHEEL]]", "move it, press its buttons, turn its wheel", run_mouse},
     {"display", "", "what the screen shows: size, pointer, changes", run_display},
     {"screenshot", "", "the picture on it", run_screenshot},
+    {"disk-add", " LUN", "put a disk there that is kept for it", run_disk_add},
+    {"disk-remove", " LUN", "take it away", run_disk_remove},
 };
 
 static void run_help(struct vm *vm, const char *rest)
@@ -466,7 +514,7 @@ void worker_command(struct vm *vm, const char *command)
 {
     host_vm_lock(vm->host);
     if (vm->command.is_waiting) {
-        host_command_ended(vm->host, "the guest still owes the answer to an earlier command");
+        host_command_ended(vm->host, "an earlier command has not ended yet");
     } else {
         run(vm, command);
     }
