@@ -26,11 +26,10 @@ static bool window_is_empty(void)
     return READ_ONCE(cpu->interrupt_count) == before;
 }
 
-/* What begin() reads. */
+/* What begin() reads, and RIP behind the instruction. */
 struct fast_exit {
-    uint64_t rip, rflags;
+    uint64_t rip, rflags, next_rip;
     uint8_t insn_length;
-    uint64_t next_rip;
 };
 
 /*
@@ -39,30 +38,38 @@ struct fast_exit {
  */
 static ALWAYS_INLINE bool begin(struct vp *vp, struct fast_exit *exit)
 {
-    uint64_t rflags = vmcs_read_uncounted(VMCS_GUEST_RFLAGS);
-
+    exit->rflags = vmcs_read_uncounted(VMCS_GUEST_RFLAGS);
     if (vmx_of(vp)->has_event || vmcs_read_uncounted(VMCS_GUEST_INTERRUPTIBILITY) != 0 ||
-        (!(rflags & X86_RFLAGS_IF) && !window_is_empty()) || !exit_fast_is_possible(vp, rflags)) {
+        (!(exit->rflags & X86_RFLAGS_IF) && !window_is_empty()) || !exit_fast_is_possible(vp, exit->rflags)) {
         return false;
     }
-    exit->rflags = rflags;
     exit->rip = exit->next_rip = vmcs_read_uncounted(VMCS_GUEST_RIP);
     exit->insn_length = (uint8_t)vmcs_read_uncounted(VMCS_EXIT_INSN_LENGTH);
     return exit_fast_advance(&exit->next_rip, exit->insn_length);
 }
 
-/* The answer is not to be had here: keeps what begin() has read, for vmx_run.c. Nothing blocks, or it had failed. */
-static NOINLINE bool give_up(struct vp *vp, const struct fast_exit *exit)
+/* The exit takes the way of vmx_run.c. */
+static ALWAYS_INLINE bool leave(struct vp *vp, uint64_t reason)
+{
+    vmx_of(vp)->exit_reason = (uint32_t)reason;
+    return false;
+}
+
+/*
+ * The answer is not to be had here: keeps what begin() has read, too. Nothing blocks, or it had failed. By value and
+ * last, so that whoever gets his answer needs no stack for it.
+ */
+static NOINLINE bool give_up(struct vp *vp, uint64_t reason, uint64_t rip, uint64_t rflags, uint8_t insn_length)
 {
     struct vmx_vp *own = vmx_of(vp);
 
-    own->rip = exit->rip;
-    own->rflags = exit->rflags;
-    own->insn_length = exit->insn_length;
+    own->rip = rip;
+    own->rflags = rflags;
+    own->insn_length = insn_length;
     own->blocked = 0;
     own->is_kept = true;
     vmcs_count_accesses(KEPT_ACCESSES);
-    return false;
+    return leave(vp, reason);
 }
 
 /* Of 64-bit code at CPL 0. */
@@ -79,10 +86,10 @@ static NOINLINE bool hypercall(struct vp *vp)
     struct fast_exit exit;
 
     if (!is_short_call(vp) || !begin(vp, &exit)) {
-        return false;
+        return leave(vp, VMX_EXIT_VMCALL);
     }
     if (!exit_fast_hypercall(vp)) {
-        return give_up(vp, &exit);
+        return give_up(vp, VMX_EXIT_VMCALL, exit.rip, exit.rflags, exit.insn_length);
     }
     vmx_select(vmx_of(vp));
     vmcs_write_uncounted(VMCS_GUEST_RIP, exit.next_rip);
@@ -90,47 +97,35 @@ static NOINLINE bool hypercall(struct vp *vp)
     return exit_fast_end(vp, X86_OP_VMCALL, VMX_EXIT_VMCALL | FAST_CALL_ACCESSES, exit.rip) && !vmx_of(vp)->is_over;
 }
 
-bool vmx_fast_exit(struct vp *vp)
+/* An instruction that `answer` answers, if it can. */
+static ALWAYS_INLINE bool try_answer(struct vp *vp, uint64_t reason, enum x86_op op, bool (*answer)(struct vp *vp))
 {
-    uint64_t reason = vmcs_read_uncounted(VMCS_EXIT_REASON);
     struct fast_exit exit;
-    enum x86_op op;
 
-    vmx_of(vp)->exit_reason = (uint32_t)reason;
-    vmx_of(vp)->is_kept = false;
-    switch (reason) {
-    case VMX_EXIT_CPUID:
-        op = X86_OP_CPUID;
-        if (!begin(vp, &exit)) {
-            return false;
-        }
-        if (!exit_fast_cpuid(vp)) {
-            return give_up(vp, &exit);
-        }
-        break;
-    case VMX_EXIT_RDMSR:
-        op = X86_OP_RDMSR;
-        if (!begin(vp, &exit)) {
-            return false;
-        }
-        if (!exit_fast_rdmsr(vp)) {
-            return give_up(vp, &exit);
-        }
-        break;
-    case VMX_EXIT_WRMSR:
-        op = X86_OP_WRMSR;
-        if (!begin(vp, &exit)) {
-            return false;
-        }
-        if (!exit_fast_wrmsr(vp)) {
-            return give_up(vp, &exit);
-        }
-        break;
-    case VMX_EXIT_VMCALL:
-        return hypercall(vp);
-    default:
-        return false;
+    if (!begin(vp, &exit)) {
+        return leave(vp, reason);
+    }
+    if (!answer(vp)) {
+        return give_up(vp, reason, exit.rip, exit.rflags, exit.insn_length);
     }
     vmcs_write_uncounted(VMCS_GUEST_RIP, exit.next_rip);
     return exit_fast_end(vp, op, reason | FAST_ACCESSES, exit.rip);
+}
+
+bool vmx_fast_exit(struct vp *vp)
+{
+    uint64_t reason = vmcs_read_uncounted(VMCS_EXIT_REASON);
+
+    switch (reason) {
+    case VMX_EXIT_CPUID:
+        return try_answer(vp, reason, X86_OP_CPUID, exit_fast_cpuid);
+    case VMX_EXIT_RDMSR:
+        return try_answer(vp, reason, X86_OP_RDMSR, exit_fast_rdmsr);
+    case VMX_EXIT_WRMSR:
+        return try_answer(vp, reason, X86_OP_WRMSR, exit_fast_wrmsr);
+    case VMX_EXIT_VMCALL:
+        return hypercall(vp);
+    default:
+        return leave(vp, reason);
+    }
 }

@@ -323,6 +323,7 @@ static enum exit_action vmx_step(struct vp *vp, struct cpu *cpu)
     is_good =
         !own->needs_check || !backend_checks_entries || vmcs_check(read_field, &vmx_limits, own->apic_page) == NULL;
     own->needs_check = false;
+    own->is_kept = false;
     is_entered = is_good && vmx_enter(vp, &own->host_rsp, own->is_launched);
     atomic_store_explicit(&cpu->guest_space, NULL, memory_order_release);
     if (!is_entered) {

@@ -8,8 +8,7 @@
 
 #include <cmocka.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/safe.h"
+#include "tests/unit/fake_processor.h"
 #include "vmx/vmx.h"
 #include "vmx/vmx_insn.h"
 
@@ -22,16 +21,6 @@
 #define call_nmi_handler                  fake_nmi
 #define vmx_vmptrld                       fake_select
 #define vmx_vmclear                       fake_select
-#define rdmsr                             fake_rdmsr
-#define wrmsr                             fake_wrmsr
-#define read_cr2                          fake_read_register
-#define write_cr2                         fake_write_register
-#define read_dr6                          fake_read_register
-#define write_dr6                         fake_write_register
-#define read_debug_addresses              fake_debug_addresses
-#define write_debug_addresses             fake_debug_addresses
-#define msr_read_safe                     fake_read_safe
-#define msr_write_safe                    fake_write_safe
 #define vmx_invept(scope, eptp)           ((void)(scope), (void)(eptp))
 #define vmx_invvpid(scope, vpid, address) ((void)(scope), (void)(vpid), (void)(address))
 #define exit_cpuid                        fake_cpuid
@@ -58,13 +47,6 @@ static void fake_write(enum vmcs_field field, uint64_t value);
 static void fake_nothing(void);
 static void fake_nmi(void);
 static void fake_select(spa_t of);
-static uint64_t fake_rdmsr(uint32_t msr);
-static void fake_wrmsr(uint32_t msr, uint64_t value);
-static uint64_t fake_read_register(void);
-static void fake_write_register(uint64_t value);
-static void fake_debug_addresses(uint64_t addresses[4]);
-static bool fake_read_safe(uint32_t msr, uint64_t *value);
-static bool fake_write_safe(uint32_t msr, uint64_t value);
 static enum exit_action fake_cpuid(struct vp *of, uint8_t length);
 static enum exit_action fake_hypercall(struct vp *of, uint8_t length);
 static enum exit_action fake_rdmsr_exit(struct vp *of, uint8_t length);
@@ -426,47 +408,6 @@ static void fake_nothing(void)
 static void fake_select(spa_t of)
 {
     (void)of;
-}
-
-static uint64_t fake_rdmsr(uint32_t msr)
-{
-    (void)msr;
-    return 0;
-}
-
-static void fake_wrmsr(uint32_t msr, uint64_t value)
-{
-    (void)msr;
-    (void)value;
-}
-
-static uint64_t fake_read_register(void)
-{
-    return 0;
-}
-
-static void fake_write_register(uint64_t value)
-{
-    (void)value;
-}
-
-static void fake_debug_addresses(uint64_t addresses[4])
-{
-    (void)addresses;
-}
-
-static bool fake_read_safe(uint32_t msr, uint64_t *value)
-{
-    (void)msr;
-    *value = 0;
-    return true;
-}
-
-static bool fake_write_safe(uint32_t msr, uint64_t value)
-{
-    (void)msr;
-    (void)value;
-    return true;
 }
 
 const char *vmcs_check(uint64_t (*read)(enum vmcs_field field), const struct vmx_limits *limits, const uint32_t *apic)

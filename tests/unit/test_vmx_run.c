@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/safe.h"
+#include "tests/unit/fake_processor.h"
 #include "vmx/vmx.h"
 #include "vmx/vmx_insn.h"
 
@@ -22,16 +21,6 @@
 #define irq_window                        fake_irq_window
 #define vmx_vmptrld                       fake_vmptrld
 #define vmx_vmclear                       fake_vmclear
-#define rdmsr                             fake_rdmsr
-#define wrmsr                             fake_wrmsr
-#define read_cr2                          fake_read_register
-#define write_cr2                         fake_write_register
-#define read_dr6                          fake_read_register
-#define write_dr6                         fake_write_register
-#define read_debug_addresses              fake_debug_addresses
-#define write_debug_addresses             fake_debug_addresses
-#define msr_read_safe                     fake_read_safe
-#define msr_write_safe                    fake_write_safe
 #define exit_exception                    fake_exit_exception
 #define vmcs_count_accesses(count)        ((void)(count))
 /* Their names are those of types, too. */
@@ -46,13 +35,6 @@ static void fake_vmptrld(spa_t vmcs);
 static void fake_vmclear(spa_t vmcs);
 static void fake_invept(enum vmx_invept scope, uint64_t eptp);
 static void fake_invvpid(enum vmx_invvpid scope, uint32_t vpid, uint64_t address);
-static uint64_t fake_rdmsr(uint32_t msr);
-static void fake_wrmsr(uint32_t msr, uint64_t value);
-static uint64_t fake_read_register(void);
-static void fake_write_register(uint64_t value);
-static void fake_debug_addresses(uint64_t addresses[4]);
-static bool fake_read_safe(uint32_t msr, uint64_t *value);
-static bool fake_write_safe(uint32_t msr, uint64_t value);
 static enum exit_action fake_exit_exception(struct vp *of, uint8_t vector, bool has_error, uint32_t error,
                                             uint64_t parameter);
 static enum exit_action fake_exit_memory(struct vp *of, const struct exit_memory *access);
@@ -164,54 +146,12 @@ static void fake_vmclear(spa_t of)
     (void)of;
 }
 
-static uint64_t fake_rdmsr(uint32_t msr)
-{
-    (void)msr;
-    return 0;
-}
-
-static void fake_wrmsr(uint32_t msr, uint64_t value)
-{
-    (void)msr;
-    (void)value;
-}
-
-static uint64_t fake_read_register(void)
-{
-    return 0;
-}
-
-static void fake_write_register(uint64_t value)
-{
-    (void)value;
-}
-
-static void fake_debug_addresses(uint64_t addresses[4])
-{
-    (void)addresses;
-}
-
-static bool fake_read_safe(uint32_t msr, uint64_t *value)
-{
-    (void)msr;
-    *value = 0;
-    return true;
-}
-
-static bool fake_write_safe(uint32_t msr, uint64_t value)
-{
-    (void)msr;
-    (void)value;
-    return true;
-}
-
 bool vmx_enter(struct vp *of, uint64_t *host_rsp, bool is_launched)
 {
     (void)of;
     (void)host_rsp;
     (void)is_launched;
     own.exit_reason = (uint32_t)vmcs[VMCS_EXIT_REASON];
-    own.is_kept = false;
     return true;
 }
 

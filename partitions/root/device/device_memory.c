@@ -6,26 +6,6 @@
 #include "partitions/root/kernel/memory.h"
 #include "partitions/root/kernel/vm.h"
 
-#define MAP_LIST_MAX 509u
-
-static hv_status_t map_pages(struct host_vm *host, uint64_t gpa, uint64_t address, uint32_t count)
-{
-    struct {
-        struct hv_input_map_gpa_pages header;
-        uint64_t pages[MAP_LIST_MAX];
-    } input = {
-        .header.target_partition_id = host->deposit.partition_id,
-        .header.target_gpa_base = gpa >> PAGE_SHIFT,
-        .header.map_flags = HV_MAP_GPA_READABLE | HV_MAP_GPA_WRITABLE,
-    };
-
-    for (uint32_t i = 0; i < count; i++) {
-        input.pages[i] = (address >> PAGE_SHIFT) + i;
-    }
-    return hypercall(&host->deposit, HvCallMapGpaPages, &count, &input,
-                     sizeof(input.header) + count * sizeof(input.pages[0]), NULL, 0);
-}
-
 static hv_status_t unmap_pages(const struct host_vm *host, uint64_t gpa, uint64_t length_bytes)
 {
     struct hv_input_unmap_gpa_pages input = {
@@ -60,9 +40,10 @@ void *host_map_device_memory(struct host_vm *host, uint64_t gpa, uint64_t length
         memset((void *)device->address, 0, length_bytes);
     }
     device->gpa = gpa;
-    for (uint64_t at = 0; at < length_bytes; at += MAP_LIST_MAX * PAGE_SIZE) {
-        uint32_t count = (uint32_t)min_u64((length_bytes - at) / PAGE_SIZE, MAP_LIST_MAX);
-        hv_status_t status = map_pages(host, gpa + at, device->address + at, count);
+    for (uint64_t at = 0; at < length_bytes; at += VM_MAP_PAGES_MAX * PAGE_SIZE) {
+        uint32_t count = (uint32_t)min_u64((length_bytes - at) / PAGE_SIZE, VM_MAP_PAGES_MAX);
+        hv_status_t status =
+            vm_map_pages(host, HV_MAP_GPA_READABLE | HV_MAP_GPA_WRITABLE, gpa + at, device->address + at, count);
 
         if (status != HV_STATUS_SUCCESS) {
             fail(host, "HvCallMapGpaPages", status);

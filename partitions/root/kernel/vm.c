@@ -26,9 +26,8 @@
      HV_SYNTH_FEATURE_ACCESS_PARTITION_REFERENCE_TSC | HV_SYNTH_FEATURE_ACCESS_GUEST_IDLE_REG |                        \
      HV_SYNTH_FEATURE_ACCESS_FREQUENCY_REGS | HV_SYNTH_FEATURE_DIRECT_SYNTHETIC_TIMERS |                               \
      HV_SYNTH_FEATURE_TLB_FLUSH_HYPERCALLS | HV_SYNTH_FEATURE_SYNTHETIC_CLUSTER_IPI)
-#define MAP_LIST_MAX 509u
-#define UNMAP_MAX    512u
-#define TEXT_BYTES   (BOOT_TEXT_BYTES + 64u)
+#define UNMAP_MAX  512u
+#define TEXT_BYTES (BOOT_TEXT_BYTES + 64u)
 
 static struct net_switch children_switch; /* private: between them alone */
 static struct host_vm *vms[VM_MAX];       /* set before the VPs are queued, cleared after they have stopped */
@@ -125,25 +124,33 @@ static bool create_vp(struct host_vm *vm, uint32_t index)
     return vp->registers != NULL && vp->intercept != NULL;
 }
 
-/* Maps `count` large pages from `gpa` on; our address 0: without access. */
-static bool map_large(struct host_vm *vm, uint64_t gpa, uint64_t address, uint32_t count)
+hv_status_t vm_map_pages(struct host_vm *vm, uint32_t flags, uint64_t gpa, uint64_t address, uint32_t count)
 {
     struct {
         struct hv_input_map_gpa_pages header;
-        uint64_t pages[MAP_LIST_MAX];
+        uint64_t pages[VM_MAP_PAGES_MAX];
     } input = {
         .header.target_partition_id = vm->deposit.partition_id,
         .header.target_gpa_base = gpa >> PAGE_SHIFT,
-        .header.map_flags = HV_MAP_GPA_LARGE_PAGE | (address == 0 ? HV_MAP_GPA_NO_ACCESS
-                                                                  : HV_MAP_GPA_ADJUSTABLE | HV_MAP_GPA_READABLE |
-                                                                        HV_MAP_GPA_WRITABLE | HV_MAP_GPA_EXECUTABLE),
+        .header.map_flags = flags,
     };
-    size_t bytes = sizeof(input.header) + count * sizeof(uint64_t);
+    uint64_t page_bytes = (flags & HV_MAP_GPA_LARGE_PAGE) != 0 ? LARGE_PAGE_SIZE : PAGE_SIZE;
 
     for (uint32_t i = 0; i < count && address != 0; i++) {
-        input.pages[i] = (address + i * LARGE_PAGE_SIZE) >> PAGE_SHIFT;
+        input.pages[i] = (address + i * page_bytes) >> PAGE_SHIFT;
     }
-    return check(vm, "HvCallMapGpaPages", hypercall(&vm->deposit, HvCallMapGpaPages, &count, &input, bytes, NULL, 0));
+    return hypercall(&vm->deposit, HvCallMapGpaPages, &count, &input,
+                     sizeof(input.header) + count * sizeof(input.pages[0]), NULL, 0);
+}
+
+/* Maps `count` large pages from `gpa` on; our address 0: without access. */
+static bool map_large(struct host_vm *vm, uint64_t gpa, uint64_t address, uint32_t count)
+{
+    uint32_t flags = HV_MAP_GPA_LARGE_PAGE | (address == 0 ? HV_MAP_GPA_NO_ACCESS
+                                                           : HV_MAP_GPA_ADJUSTABLE | HV_MAP_GPA_READABLE |
+                                                                 HV_MAP_GPA_WRITABLE | HV_MAP_GPA_EXECUTABLE);
+
+    return check(vm, "HvCallMapGpaPages", vm_map_pages(vm, flags, gpa, address, count));
 }
 
 /* Bytes of the map of what is populated. */
@@ -166,9 +173,9 @@ static bool map_ram(struct host_vm *vm)
                          (unsigned long long)(ram->bytes >> 20), (unsigned long long)(memory_free_pages() >> 8));
             return false;
         }
-        for (uint64_t at = 0; at < ram->bytes; at += MAP_LIST_MAX * LARGE_PAGE_SIZE) {
+        for (uint64_t at = 0; at < ram->bytes; at += VM_MAP_PAGES_MAX * LARGE_PAGE_SIZE) {
             if (!map_large(vm, ram->gpa + at, 0,
-                           (uint32_t)min_u64((ram->bytes - at) / LARGE_PAGE_SIZE, MAP_LIST_MAX))) {
+                           (uint32_t)min_u64((ram->bytes - at) / LARGE_PAGE_SIZE, VM_MAP_PAGES_MAX))) {
                 return false;
             }
         }

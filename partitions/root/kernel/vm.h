@@ -23,6 +23,8 @@
 #define VM_EVENTS_MAX    (HV_EVENT_FLAGS_COUNT / VM_MAX)
 /* Exit status of children that did not give one themselves: this plus enum host_vm_end. */
 #define VM_STATUS_FAILED 128u
+/* As many pages fit into the input of one HvCallMapGpaPages. */
+#define VM_MAP_PAGES_MAX 509u
 
 /* One piece of its RAM, in one piece in the machine's as well. */
 struct vm_ram {
@@ -83,6 +85,12 @@ struct host_vm *vm_get(uint32_t index);
  */
 MUST_CHECK bool disks_create(struct host_vm *vm, const struct options *options, struct block_disk **disks);
 void disks_destroy(struct host_vm *vm);
+
+/*
+ * HvCallMapGpaPages: maps `count` (at most VM_MAP_PAGES_MAX) pages from our `address` on at `gpa`, large ones if the
+ * flags (HV_MAP_GPA_) say so; address 0: to nowhere, with HV_MAP_GPA_NO_ACCESS.
+ */
+hv_status_t vm_map_pages(struct host_vm *vm, uint32_t flags, uint64_t gpa, uint64_t address, uint32_t count);
 
 /* device_memory.c: after the end of the partition's VPs, unmaps what may still be mapped. */
 void device_memory_unmap(const struct host_vm *vm);
